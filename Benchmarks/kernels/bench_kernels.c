@@ -1,0 +1,246 @@
+/* Speed of a backend plugin's kernels on the shapes of Xception, beside the FMA peak of this core measured in the same run.
+ *
+ *   cc -O3 -march=native -o bench_kernels bench_kernels.c -lpthread -ldl -lm
+ *   ./bench_kernels path/to/libxfer-simd-avx512.so [threads] [filter]
+ *
+ * Every line is the best of several repeats. The peak is that of the widest registers this program was compiled for.
+ */
+#include "mini_host.h"
+#include <dlfcn.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static int threads = 1;
+
+/* With one thread the time of this thread on the CPU, which other programs disturb less; else time that passes. */
+static double now(void) {
+  struct timespec t;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+#if defined(__AVX512F__)
+typedef float vec __attribute__((vector_size(64)));
+#elif defined(__AVX__)
+typedef float vec __attribute__((vector_size(32)));
+#else
+typedef float vec __attribute__((vector_size(16)));
+#endif
+enum { LANES = sizeof(vec) / 4, STEPS = 200000 };
+
+static void peak_task(void *context, int64_t begin, int64_t end, int32_t worker) {
+  (void)context, (void)begin, (void)end, (void)worker;
+  vec m, s, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11;
+  for (int i = 0; i < LANES; i++) m[i] = 0.999f, s[i] = 1e-3f;
+  a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = a9 = a10 = a11 = s;
+  for (int k = 0; k < STEPS; k++) {
+#define STEP(a) a = a * m + s; __asm__ volatile("" : "+x"(a));
+    STEP(a0) STEP(a1) STEP(a2) STEP(a3) STEP(a4) STEP(a5) STEP(a6) STEP(a7) STEP(a8) STEP(a9) STEP(a10) STEP(a11)
+  }
+}
+
+/* GFLOP/s of `threads` cores doing nothing but FMA in registers. */
+static double peak(void) {
+  double best = 0;
+  for (int r = 0; r < 12; r++) {
+    double t = now();
+    host_parallel(&mini_host, pool.threads, 1, peak_task, NULL);
+    t = now() - t;
+    double g = 12.0 * 2 * LANES * STEPS * pool.threads / t * 1e-9;
+    if (g > best) best = g;
+  }
+  return best;
+}
+
+static const xfer_backend *backend;
+static double peak_now;
+static const char *filter = "";
+
+static size_t floats_of(const xfer_tensor_desc *d) {
+  size_t n = 1;
+  for (int i = 0; i < d->rank; i++) n *= (size_t)d->dims[i];
+  return n;
+}
+
+static xfer_tensor_desc tensor(int rank, int64_t a, int64_t b, int64_t c, int64_t d) {
+  return (xfer_tensor_desc){XFER_F32, rank, {a, b, c, d, 1, 1, 1, 1}};
+}
+
+static float *filled(const xfer_tensor_desc *d) {
+  size_t n = floats_of(d);
+  float *p = host_alloc(NULL, n * 4 + 64, 64);
+  unsigned s = 1;
+  for (size_t i = 0; i < n; i++) p[i] = (float)((s = s * 1664525u + 1013904223u) >> 8) / 8388608.0f - 1.0f;
+  return p;
+}
+
+/* Runs one op and prints its line. flops 0: bandwidth instead. */
+static void bench(const char *name, xfer_op_desc *op, double flops) {
+  if (!strstr(name, filter)) return;
+  const void *in[8];
+  void *out[4], *packed = NULL;
+  double bytes = 0;
+  op->struct_size = sizeof *op;
+  if (!backend->supports(op)) {
+    printf("%-44s declined\n", name);
+    return;
+  }
+  for (uint32_t i = 0; i < op->n_inputs; i++) in[i] = filled(&op->inputs[i]), bytes += floats_of(&op->inputs[i]) * 4;
+  for (uint32_t i = 0; i < op->n_outputs; i++) out[i] = filled(&op->outputs[i]), bytes += floats_of(&op->outputs[i]) * 4;
+  const void *given = op->n_inputs > 1 ? in[1] : NULL;
+  if ((op->constant_inputs & 2) && backend->pack_size) {
+    uint64_t layout;
+    size_t n = backend->pack_size(op, 1, &layout);
+    if (n) {
+      packed = host_alloc(NULL, n, 64);
+      backend->pack(op, 1, given, packed);
+      in[1] = packed;
+      op->packed_inputs |= 2;
+    }
+  }
+  xfer_kernel *kernel;
+  size_t need = 0;
+  if (backend->prepare(op, &kernel, &need)) exit(1);
+  void *workspace = host_alloc(NULL, need + 64, 64);
+  double best = 1e9, spent = 0;
+  for (int r = 0; r < 200 && (spent < 0.6 || r < 4); r++) {
+    double t = now();
+    if (backend->execute(kernel, in, out, workspace)) exit(1);
+    t = now() - t;
+    spent += t;
+    if (t < best) best = t;
+  }
+  if (flops > 0)
+    printf("%-44s %8.3f ms %8.1f GFLOP/s %5.1f%% of peak %7.1f GB/s\n", name, best * 1e3, flops / best * 1e-9,
+           100 * flops / best * 1e-9 / peak_now, bytes / best * 1e-9);
+  else
+    printf("%-44s %8.3f ms %31s %7.1f GB/s\n", name, best * 1e3, "", bytes / best * 1e-9);
+  fflush(stdout);
+  backend->release(kernel);
+  for (uint32_t i = 0; i < op->n_inputs; i++) free((void *)(i == 1 ? given : in[i]));
+  for (uint32_t i = 0; i < op->n_outputs; i++) free(out[i]);
+  free(packed), free(workspace);
+}
+
+static void matmul(int64_t m, int64_t n, int64_t k, int ta, int tb, int constant) {
+  xfer_matmul_attributes a = {.struct_size = sizeof a, .transpose_a = ta, .transpose_b = tb};
+  xfer_tensor_desc in[2] = {ta ? tensor(2, k, m, 1, 1) : tensor(2, m, k, 1, 1), tb ? tensor(2, n, k, 1, 1) : tensor(2, k, n, 1, 1)};
+  xfer_tensor_desc out = tensor(2, m, n, 1, 1);
+  xfer_op_desc op = {.op = XFER_OP_MATMUL, .n_inputs = 2, .n_outputs = 1, .inputs = in, .outputs = &out, .attributes = &a,
+                     .constant_inputs = constant ? 2 : 0};
+  char name[96];
+  snprintf(name, sizeof name, "matmul %ldx%ldx%ld%s%s%s", (long)m, (long)n, (long)k, ta ? " ta" : "", tb ? " tb" : "", constant ? " packed" : "");
+  bench(name, &op, 2.0 * m * n * k);
+}
+
+enum { FORWARD, BACKWARD_INPUT, BACKWARD_KERNEL };
+static const char *directions[] = {"", " dx", " dk"};
+
+static void conv(int depthwise, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+  int64_t os = same ? (size + stride - 1) / stride : (size - k) / stride + 1;
+  int pad = same ? (int)((os - 1) * stride + k - size) : 0;
+  if (pad < 0) pad = 0;
+  xfer_conv_attributes a = {.struct_size = sizeof a, .stride_h = stride, .stride_w = stride, .dilation_h = 1, .dilation_w = 1,
+                            .pad_top = pad / 2, .pad_bottom = pad - pad / 2, .pad_left = pad / 2, .pad_right = pad - pad / 2, .groups = 1};
+  xfer_tensor_desc x = tensor(4, n, size, size, c), y = tensor(4, n, os, os, o);
+  xfer_tensor_desc w = depthwise ? tensor(4, k, k, c, 1) : tensor(4, k, k, c, o), bias = tensor(1, o, 1, 1, 1);
+  xfer_tensor_desc in[3] = {x, w, bias}, out = y;
+  if (direction == BACKWARD_INPUT) in[0] = y, out = x;
+  if (direction == BACKWARD_KERNEL) in[1] = y, out = w;
+  if (direction == FORWARD) {
+    a.has_bias = 1;
+    a.activation = (xfer_activation){.kind = relu ? XFER_ACTIVATION_RELU : 0, .max_value = INFINITY};
+  }
+  int32_t op_number = (depthwise ? XFER_OP_DEPTHWISE_CONV2D : XFER_OP_CONV2D) + direction;
+  xfer_op_desc op = {.op = op_number, .n_inputs = direction == FORWARD ? 3 : 2, .n_outputs = 1, .inputs = in, .outputs = &out,
+                     .attributes = &a, .constant_inputs = direction == BACKWARD_KERNEL ? 0 : 2};
+  char name[96];
+  snprintf(name, sizeof name, "%s%dx%d%s%s n%ld %ldx%ld %ld->%ld", depthwise ? "dw" : "conv", k, k, stride > 1 ? "/2" : "",
+           directions[direction], (long)n, (long)size, (long)size, (long)c, (long)o);
+  bench(name, &op, 2.0 * n * os * os * k * k * c * (depthwise ? 1 : o));
+}
+
+static void elementwise(const char *name, int32_t number, int inputs, xfer_tensor_desc *in, int outputs, xfer_tensor_desc *out, const void *a) {
+  xfer_op_desc op = {.op = number, .n_inputs = (uint32_t)inputs, .n_outputs = (uint32_t)outputs, .inputs = in, .outputs = out, .attributes = a};
+  bench(name, &op, 0);
+}
+
+static void elementwise_all(void) {
+  xfer_tensor_desc x = tensor(4, 32, 18, 18, 728), c = tensor(1, 728, 1, 1, 1), one = tensor(1, 1, 1, 1, 1);
+  static const struct { const char *name; int kind; } kinds[] = {
+    {"relu", XFER_ACTIVATION_RELU}, {"sigmoid", XFER_ACTIVATION_SIGMOID}, {"tanh", XFER_ACTIVATION_TANH}, {"silu", XFER_ACTIVATION_SILU},
+    {"gelu", XFER_ACTIVATION_GELU}, {"exponential", XFER_ACTIVATION_EXPONENTIAL}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    xfer_activation_attributes a = {.struct_size = sizeof a, .activation = {.kind = kinds[i].kind, .alpha = 1, .max_value = INFINITY}};
+    if (kinds[i].kind == XFER_ACTIVATION_RELU) a.activation.alpha = 0;
+    elementwise(kinds[i].name, XFER_OP_ACTIVATION, 1, &x, 1, &x, &a);
+  }
+  xfer_activation_attributes linear = {.struct_size = sizeof linear};
+  elementwise("scale_shift", XFER_OP_SCALE_SHIFT, 3, (xfer_tensor_desc[]){x, c, c}, 1, &x, &linear);
+  xfer_binary_attributes add = {.struct_size = sizeof add};
+  elementwise("add", XFER_OP_BINARY, 2, (xfer_tensor_desc[]){x, x}, 1, &x, &add);
+  elementwise("moments", XFER_OP_MOMENTS, 1, &x, 2, (xfer_tensor_desc[]){c, c}, NULL);
+  xfer_normalize_attributes epsilon = {.struct_size = sizeof epsilon, .epsilon = 1e-3f};
+  elementwise("batchnorm backward reduce", XFER_OP_BATCHNORM_BACKWARD_REDUCE, 4, (xfer_tensor_desc[]){x, x, c, c}, 2,
+              (xfer_tensor_desc[]){c, c}, &epsilon);
+  elementwise("batchnorm backward input", XFER_OP_BATCHNORM_BACKWARD_INPUT, 7, (xfer_tensor_desc[]){x, x, c, c, c, c, c}, 1, &x, &epsilon);
+  xfer_pool_attributes pool_a = {.struct_size = sizeof pool_a, .kind = XFER_POOL_MAX, .window_h = 3, .window_w = 3, .stride_h = 2,
+                                 .stride_w = 2, .pad_bottom = 1, .pad_right = 1};
+  xfer_tensor_desc half = tensor(4, 32, 9, 9, 728);
+  elementwise("max_pool 3x3/2", XFER_OP_POOL2D, 1, &x, 1, &half, &pool_a);
+  elementwise("max_pool 3x3/2 backward", XFER_OP_POOL2D_BACKWARD, 3, (xfer_tensor_desc[]){x, half, half}, 1, &x, &pool_a);
+  xfer_reduce_attributes mean = {.struct_size = sizeof mean, .kind = XFER_REDUCE_MEAN};
+  xfer_tensor_desc in3 = tensor(3, 32, 324, 728, 1), out2 = tensor(2, 32, 728, 1, 1);
+  elementwise("global average", XFER_OP_REDUCE, 1, &in3, 1, &out2, &mean);
+  xfer_tensor_desc w = tensor(1, 1 << 22, 1, 1, 1);
+  xfer_adam_attributes adam = {.struct_size = sizeof adam, .beta_1 = 0.9f, .beta_2 = 0.999f, .epsilon = 1e-7f};
+  elementwise("adam", XFER_OP_ADAM, 5, (xfer_tensor_desc[]){w, w, w, w, one}, 3, (xfer_tensor_desc[]){w, w, w}, &adam);
+}
+
+int main(int argc, char **argv) {
+  if (argc < 2) return fprintf(stderr, "usage: %s plugin.so [threads] [filter]\n", argv[0]), 2;
+  if (argc > 2) threads = atoi(argv[2]);
+  if (argc > 3) filter = argv[3];
+  if (threads < 1 || threads > POOL_MAX) threads = 1;
+  pool_resize(threads);
+  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+  if (!library) return fprintf(stderr, "%s\n", dlerror()), 1;
+  xfer_plugin_entry_fn entry = (xfer_plugin_entry_fn)dlsym(library, "xfer_plugin_entry");
+  const xfer_plugin *plugin = entry ? entry(&mini_host) : NULL;
+  if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host)) return fprintf(stderr, "no backend for this machine\n"), 1;
+  backend = plugin->table;
+  peak_now = peak();
+  printf("%s %s, %d thread(s), FMA peak %.1f GFLOP/s\n", plugin->name, plugin->version, threads, peak_now);
+  static const int64_t gemms[][3] = {{2592, 728, 728}, {81, 728, 728}, {165888, 128, 128}, {41472, 256, 256}, {10368, 728, 728},
+                                     {800, 1536, 1024}, {800, 2048, 1536}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024},
+                                     {2048, 2048, 2048}, {32, 1000, 2048}, {1, 1000, 2048}};
+  for (size_t i = 0; i < sizeof gemms / sizeof *gemms; i++) matmul(gemms[i][0], gemms[i][1], gemms[i][2], 0, 0, 1);
+  matmul(2592, 728, 728, 0, 0, 0);
+  matmul(2592, 728, 728, 0, 1, 0);
+  matmul(32, 1000, 2048, 0, 0, 0);
+  matmul(728, 728, 2592, 1, 0, 0);
+  matmul(128, 128, 165888, 1, 0, 0);
+  matmul(2048, 1000, 32, 1, 0, 0);
+  for (int d = FORWARD; d <= BACKWARD_KERNEL; d++) {
+    conv(0, d, 32, 9, 728, 728, 1, 1, 1, 1);
+    conv(0, d, 1, 9, 728, 728, 1, 1, 1, 1);
+    conv(0, d, 32, 72, 128, 128, 1, 1, 1, 1);
+    conv(0, d, 32, 18, 728, 728, 1, 1, 1, 1);
+    conv(0, d, 32, 36, 256, 728, 1, 2, 1, 0);
+    if (d != BACKWARD_INPUT) conv(0, d, 32, 150, 3, 32, 3, 2, 0, 1);
+    conv(0, d, 32, 74, 32, 64, 3, 1, 0, 1);
+    conv(0, d, 8, 28, 128, 128, 3, 1, 1, 1);
+    conv(0, d, 8, 56, 64, 128, 3, 2, 1, 1);
+  }
+  for (int d = FORWARD; d <= BACKWARD_KERNEL; d++) {
+    conv(1, d, 32, 9, 728, 728, 3, 1, 1, 0);
+    conv(1, d, 32, 18, 728, 728, 3, 1, 1, 0);
+    conv(1, d, 32, 36, 256, 256, 3, 1, 1, 0);
+    conv(1, d, 32, 72, 128, 128, 3, 1, 1, 0);
+    conv(1, d, 1, 9, 728, 728, 3, 1, 1, 0);
+    conv(1, d, 32, 56, 144, 144, 3, 2, 1, 1);
+  }
+  elementwise_all();
+  return 0;
+}

@@ -1,0 +1,39 @@
+# Everything here may be run from a fresh checkout; each target sets up what it needs.
+#   make build               the install tree dist/
+#   make test                every test: Swift, C, Python
+#   make demo                freeze, head, fine-tune on real images
+#   make install PREFIX=/usr/local [DESTDIR=...]
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PREFIX ?= /usr/local
+# Where Swift builds: the products, and the tests (built with other flags, so kept apart).
+export XFER_BUILD ?= .build
+export XFER_TEST_BUILD ?= .build/tests
+
+.PHONY: build install setup test demo lint clean
+setup:
+	@Scripts/setup.sh system python
+
+build:
+	@Scripts/setup.sh system
+	@Scripts/stage.sh dist
+
+install: build
+	@mkdir -p "$(DESTDIR)$(PREFIX)"
+	cp -R dist/. "$(DESTDIR)$(PREFIX)/"
+
+test:
+	@Scripts/test.sh
+
+demo:
+	@Scripts/setup.sh system python
+	@Scripts/stage.sh dist
+	@Scripts/demo.sh
+
+lint:
+	@Scripts/lint.sh
+
+clean:
+	rm -rf .build dist

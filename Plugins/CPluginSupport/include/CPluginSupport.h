@@ -1,0 +1,29 @@
+/* What Swift cannot spell for a plugin: CPU feature probes. Static inline only. */
+#ifndef CPLUGIN_SUPPORT_H
+#define CPLUGIN_SUPPORT_H
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* Bits of XCR0: what the operating system saves on a context switch. 0 without OSXSAVE. */
+static inline uint64_t xfer_xcr0(void) {
+  unsigned a, b, c, d, low, high;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27))) return 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return ((uint64_t)high << 32) | low;
+}
+
+/* The level of x86-64 this CPU and system can run: 0 baseline, 1 AVX2+FMA, 2 AVX-512 F/BW/DQ/VL/CD. */
+static inline int32_t xfer_cpu_isa(void) {
+  unsigned a, b, c, d, b7;
+  uint64_t xcr0 = xfer_xcr0();
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+  if (!(c & (1u << 12)) || !(c & (1u << 28)) || (xcr0 & 6) != 6) return 0;
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !(b7 & (1u << 5))) return 0;
+  unsigned avx512 = (1u << 16) | (1u << 17) | (1u << 28) | (1u << 30) | (1u << 31);
+  return (b7 & avx512) == avx512 && (xcr0 & 0xe6) == 0xe6 ? 2 : 1;
+}
+#else
+static inline int32_t xfer_cpu_isa(void) { return 0; }
+#endif
+#endif

@@ -1,0 +1,156 @@
+import CPluginSupport
+
+/// The inner loops of the depthwise convolutions: a few pixels at a time, registers along the channels.
+///
+/// Channels are taken a register at a time; the last register begins `lanes` before the end, so that it overlaps the one
+/// before and computes the same bits again. Fewer channels than a register has go through `first:`.
+
+/// What is added to a finished sum, and where it goes. Pointers are those of the first pixel.
+struct PixelEpilogue {
+  var bias: Source?
+  var residual: Source?
+  var clamps: Bool
+  var high: Float
+
+  @inline(__always) func finish(_ sum: Vec, _ at: Int, _ c: Int, _ y: Target) {
+    var v = sum
+    if let bias { v += load(bias + c) }
+    if let residual { v += load(residual + at) }
+    if clamps { v = clamped(v, splat(0), splat(high)) }
+    storeVector(v, y + at)
+  }
+
+  @inline(__always) func finish(_ sum: Vec, first n: Int, _ y: Target) {
+    var v = sum
+    if let bias { v += load(bias, first: n) }
+    if let residual { v += load(residual, first: n) }
+    if clamps { v = clamped(v, splat(0), splat(high)) }
+    storeVector(v, y, first: n)
+  }
+}
+
+/// One pixel from any taps: y[c] = sum over t of x[t][c] * w[t][c]. Edges, and windows that nothing faster is made for.
+@inline(never) func depthwisePixel(
+  _ x: UnsafePointer<Source>, _ w: UnsafePointer<Source>, _ taps: Int, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+) {
+  if channels < lanes {
+    var sum = Vec.zero
+    for t in 0..<taps { sum = fusedMultiplyAdd(sum, load(x[t], first: channels), load(w[t], first: channels)) }
+    return epilogue.finish(sum, first: channels, y)
+  }
+  var c = 0
+  while c &+ 4 &* lanes <= channels {
+    var s0 = Vec.zero
+    var s1 = Vec.zero
+    var s2 = Vec.zero
+    var s3 = Vec.zero
+    for t in 0..<taps {
+      let a = x[t] + c
+      let b = w[t] + c
+      s0 = fusedMultiplyAdd(s0, load(a), load(b))
+      s1 = fusedMultiplyAdd(s1, load(a + lanes), load(b + lanes))
+      s2 = fusedMultiplyAdd(s2, load(a + 2 &* lanes), load(b + 2 &* lanes))
+      s3 = fusedMultiplyAdd(s3, load(a + 3 &* lanes), load(b + 3 &* lanes))
+    }
+    epilogue.finish(s0, c, c, y)
+    epilogue.finish(s1, c &+ lanes, c &+ lanes, y)
+    epilogue.finish(s2, c &+ 2 &* lanes, c &+ 2 &* lanes, y)
+    epilogue.finish(s3, c &+ 3 &* lanes, c &+ 3 &* lanes, y)
+    c &+= 4 &* lanes
+  }
+  while c < channels {
+    if c &+ lanes > channels { c = channels &- lanes }
+    var sum = Vec.zero
+    for t in 0..<taps { sum = fusedMultiplyAdd(sum, load(x[t] + c), load(w[t] + c)) }
+    epilogue.finish(sum, c, c, y)
+    c &+= lanes
+  }
+}
+
+/// Strides in floats of what four neighbouring output pixels read.
+struct WindowStrides {
+  /// From one row of the window to the next in x, and in the kernel.
+  var row: Int
+  var kernelRow: Int
+  var rows: Int
+  /// From one tap of a row to the next, and from one output pixel to the next.
+  var tap: Int
+  var pixel: Int
+  var taps: Int
+}
+
+/// Four pixels, three taps a row, stride 1: each column of x is loaded once for the taps that share it.
+@inline(never) func depthwiseFour3(
+  _ x: Source, _ w: Source, _ s: WindowStrides, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+) {
+  let step = s.tap
+  var c = 0
+  while c < channels {
+    if c &+ lanes > channels { c = channels &- lanes }
+    var s0 = Vec.zero
+    var s1 = Vec.zero
+    var s2 = Vec.zero
+    var s3 = Vec.zero
+    var a = x + c
+    var b = w + c
+    for _ in 0..<s.rows {
+      let w0 = load(b)
+      let w1 = load(b + channels)
+      let w2 = load(b + 2 &* channels)
+      let v0 = load(a)
+      let v1 = load(a + step)
+      let v2 = load(a + 2 &* step)
+      let v3 = load(a + 3 &* step)
+      let v4 = load(a + 4 &* step)
+      let v5 = load(a + 5 &* step)
+      s0 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s0, v0, w0), v1, w1), v2, w2)
+      s1 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s1, v1, w0), v2, w1), v3, w2)
+      s2 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s2, v2, w0), v3, w1), v4, w2)
+      s3 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s3, v3, w0), v4, w1), v5, w2)
+      a += s.row
+      b += s.kernelRow
+    }
+    // The row below the window is what the next row of outputs reads anew.
+    xfer_prefetch(a)
+    xfer_prefetch(a + step)
+    xfer_prefetch(a + 2 &* step)
+    xfer_prefetch(a + 3 &* step)
+    epilogue.finish(s0, c, c, y)
+    epilogue.finish(s1, c &+ channels, c, y)
+    epilogue.finish(s2, c &+ 2 &* channels, c, y)
+    epilogue.finish(s3, c &+ 3 &* channels, c, y)
+    c &+= lanes
+  }
+}
+
+/// Four pixels of any window, stride and dilation.
+@inline(never) func depthwiseFour(
+  _ x: Source, _ w: Source, _ s: WindowStrides, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+) {
+  var c = 0
+  while c < channels {
+    if c &+ lanes > channels { c = channels &- lanes }
+    var s0 = Vec.zero
+    var s1 = Vec.zero
+    var s2 = Vec.zero
+    var s3 = Vec.zero
+    for row in 0..<s.rows {
+      var a = x + (row &* s.row &+ c)
+      var b = w + (row &* s.kernelRow &+ c)
+      for _ in 0..<s.taps {
+        let tap = load(b)
+        s0 = fusedMultiplyAdd(s0, load(a), tap)
+        s1 = fusedMultiplyAdd(s1, load(a + s.pixel), tap)
+        s2 = fusedMultiplyAdd(s2, load(a + 2 &* s.pixel), tap)
+        s3 = fusedMultiplyAdd(s3, load(a + 3 &* s.pixel), tap)
+        a += s.tap
+        b += channels
+      }
+    }
+    epilogue.finish(s0, c, c, y)
+    epilogue.finish(s1, c &+ channels, c, y)
+    epilogue.finish(s2, c &+ 2 &* channels, c, y)
+    epilogue.finish(s3, c &+ 3 &* channels, c, y)
+    c &+= lanes
+  }
+}

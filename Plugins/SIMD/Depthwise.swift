@@ -1,0 +1,214 @@
+import CXfer
+
+/// DEPTHWISE_CONV2D with one output a channel, and its input gradient. With stride 1 the gradient is the same
+/// convolution with the kernel turned round; with larger strides each pixel lists the taps that reach it.
+
+struct Depthwise {
+  /// The tensor read, the tensor written.
+  var batch = 0
+  var height = 0
+  var width = 0
+  var outHeight = 0
+  var outWidth = 0
+  var channels = 0
+  var kernelHeight = 0
+  var kernelWidth = 0
+  /// x = out*stride + tap*dilation - pad
+  var strideH = 1
+  var strideW = 1
+  var dilationH = 1
+  var dilationW = 1
+  var top = 0
+  var left = 0
+  /// The taps are those of the forward op seen from its input: out + pad = x*stride + tap*dilation.
+  var isTransposed = false
+  /// The kernel is turned round into the workspace first.
+  var turnsKernel = false
+  var hasBias = false
+  var hasResidual = false
+  var activation = xfer_activation()
+
+  var taps: Int { kernelHeight &* kernelWidth }
+}
+
+private struct DepthwiseRun {
+  var plan: Depthwise
+  var x: Source
+  var kernel: Source
+  var bias: Source?
+  var residual: Source?
+  var y: Target
+}
+
+/// Pointers for one pixel's taps: windows beyond this are declined.
+private let mostTaps = 256
+
+let runDepthwise: Run = { kernel, inputs, outputs, workspace in
+  let host = KernelHead.of(kernel).host
+  let plan = payload(kernel, Depthwise.self).pointee
+  var run = DepthwiseRun(
+    plan: plan, x: floats(inputs[0]), kernel: floats(inputs[1]), bias: plan.hasBias ? floats(inputs[2]) : nil,
+    residual: plan.hasResidual ? floats(inputs[plan.hasBias ? 3 : 2]) : nil, y: floats(outputs[0]))
+  if plan.turnsKernel {
+    let turned = floats(workspace)
+    for t in 0..<plan.taps {
+      (turned + t &* plan.channels).update(from: run.kernel + (plan.taps &- 1 &- t) &* plan.channels, count: plan.channels)
+    }
+    run.kernel = Source(turned)
+  }
+  // Rows of about 32 KB and more are pieces of their own; the division does not touch the result.
+  let grain = ceilDivide(8192, plan.outWidth &* plan.channels)
+  parallel(host, count: plan.batch &* plan.outHeight, grain: grain, &run) { context, begin, end, _ in
+    let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: DepthwiseRun.self))
+    withUnsafeTemporaryAllocation(of: Source.self, capacity: 2 &* mostTaps) { pointers in
+      guard let pointers = pointers.baseAddress else { return }
+      for row in begin..<end {
+        if run.pointee.plan.isTransposed { transposedRow(run, Int(row), pointers) } else { forwardRow(run, Int(row), pointers) }
+      }
+    }
+  }
+  return XFER_OK
+}
+
+private func epilogue(_ run: UnsafePointer<DepthwiseRun>, _ at: Int) -> PixelEpilogue {
+  let activation = run.pointee.plan.activation
+  return PixelEpilogue(
+    bias: run.pointee.bias, residual: run.pointee.residual.map { $0 + at }, clamps: isClamp(activation), high: activation.max_value)
+}
+
+private func activateRow(_ run: UnsafePointer<DepthwiseRun>, _ y: Target) {
+  let plan = run.pointee.plan
+  if plan.activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(plan.activation) { return }
+  activate(y, plan.outWidth &* plan.channels, plan.activation)
+}
+
+/// The taps t with 0 <= origin + t*dilation < size.
+@inline(__always) private func inside(_ origin: Int, _ dilation: Int, _ taps: Int, _ size: Int) -> (first: Int, end: Int) {
+  var first = origin < 0 ? ceilDivide(-origin, dilation) : 0
+  var end = origin < size ? (size &- 1 &- origin) / dilation &+ 1 : 0
+  if end > taps { end = taps }
+  if first > end { first = end }
+  return (first, end)
+}
+
+private func forwardRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
+  let plan = run.pointee.plan
+  let channels = plan.channels
+  let originY = row % plan.outHeight &* plan.strideH &- plan.top
+  let rows = inside(originY, plan.dilationH, plan.kernelHeight, plan.height)
+  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* channels
+  let at = row &* plan.outWidth &* channels
+  let firstRow = (originY &+ rows.first &* plan.dilationH) &* plan.width
+  let kernel = run.pointee.kernel + rows.first &* plan.kernelWidth &* channels
+  let strides = WindowStrides(
+    row: plan.dilationH &* plan.width &* channels, kernelRow: plan.kernelWidth &* channels, rows: rows.end &- rows.first,
+    tap: plan.dilationW &* channels, pixel: plan.strideW &* channels, taps: plan.kernelWidth)
+  let slides = plan.kernelWidth == 3 && plan.strideW == 1 && plan.dilationW == 1
+  // Pixels whose window lies within the row.
+  let reach = plan.width &- 1 &+ plan.left &- (plan.kernelWidth &- 1) &* plan.dilationW
+  var firstWhole = plan.left > 0 ? ceilDivide(plan.left, plan.strideW) : 0
+  var endWhole = reach >= 0 ? reach / plan.strideW &+ 1 : 0
+  if endWhole > plan.outWidth { endWhole = plan.outWidth }
+  if endWhole &- firstWhole < 4 || channels < lanes || strides.rows == 0 {
+    firstWhole = plan.outWidth
+    endWhole = plan.outWidth
+  }
+  var x = 0
+  while x < plan.outWidth {
+    if x >= firstWhole && x < endWhole {
+      // The last four overlap those before.
+      if x &+ 4 > endWhole { x = endWhole &- 4 }
+      let from = image + (firstRow &+ x &* plan.strideW &- plan.left) &* channels
+      let to = at &+ x &* channels
+      if slides {
+        depthwiseFour3(from, kernel, strides, channels: channels, run.pointee.y + to, epilogue(run, to))
+      } else {
+        depthwiseFour(from, kernel, strides, channels: channels, run.pointee.y + to, epilogue(run, to))
+      }
+      x &+= 4
+      continue
+    }
+    let originX = x &* plan.strideW &- plan.left
+    let columns = inside(originX, plan.dilationW, plan.kernelWidth, plan.width)
+    var taps = 0
+    for ky in rows.first..<rows.end {
+      for kx in columns.first..<columns.end {
+        let pixel = (originY &+ ky &* plan.dilationH) &* plan.width &+ originX &+ kx &* plan.dilationW
+        pointers[taps] = image + pixel &* channels
+        pointers[mostTaps &+ taps] = run.pointee.kernel + (ky &* plan.kernelWidth &+ kx) &* channels
+        taps &+= 1
+      }
+    }
+    let to = at &+ x &* channels
+    depthwisePixel(pointers, pointers + mostTaps, taps, channels: channels, run.pointee.y + to, epilogue(run, to))
+    x &+= 1
+  }
+  activateRow(run, run.pointee.y + at)
+}
+
+private func transposedRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
+  let plan = run.pointee.plan
+  let channels = plan.channels
+  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* channels
+  let originY = row % plan.outHeight &+ plan.top
+  for x in 0..<plan.outWidth {
+    var taps = 0
+    for ky in 0..<plan.kernelHeight {
+      let y = originY &- ky &* plan.dilationH
+      if y < 0 || y % plan.strideH != 0 || y / plan.strideH >= plan.height { continue }
+      for kx in 0..<plan.kernelWidth {
+        let column = x &+ plan.left &- kx &* plan.dilationW
+        if column < 0 || column % plan.strideW != 0 || column / plan.strideW >= plan.width { continue }
+        pointers[taps] = image + (y / plan.strideH &* plan.width &+ column / plan.strideW) &* channels
+        pointers[mostTaps &+ taps] = run.pointee.kernel + (ky &* plan.kernelWidth &+ kx) &* channels
+        taps &+= 1
+      }
+    }
+    let at = (row &* plan.outWidth &+ x) &* channels
+    depthwisePixel(pointers, pointers + mostTaps, taps, channels: channels, run.pointee.y + at, epilogue(run, at))
+  }
+}
+
+extension ConvOp {
+  /// A depthwise convolution that gives one output a channel.
+  static func depthwise(_ desc: Desc) -> ConvOp? {
+    guard let op = ConvOp(desc) else { return nil }
+    let isKernelGradient = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
+    let kernel = isKernelGradient ? desc.pointee.output(0) : desc.pointee.input(1)
+    guard kernel[3] == 1, op.shape.outChannels == op.shape.channels, op.shape.taps <= mostTaps else { return nil }
+    return op
+  }
+}
+
+func prepareDepthwise(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
+  guard let op = ConvOp.depthwise(desc) else { return nil }
+  let s = op.shape
+  var plan = Depthwise()
+  plan.batch = s.batch
+  plan.channels = s.channels
+  plan.kernelHeight = s.kernelHeight
+  plan.kernelWidth = s.kernelWidth
+  plan.strideH = s.strideH
+  plan.strideW = s.strideW
+  plan.dilationH = s.dilationH
+  plan.dilationW = s.dilationW
+  plan.top = s.top
+  plan.left = s.left
+  if desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D) {
+    (plan.height, plan.width, plan.outHeight, plan.outWidth) = (s.height, s.width, s.outHeight, s.outWidth)
+    plan.hasBias = op.attributes.has_bias != 0
+    plan.hasResidual = op.attributes.has_residual != 0
+    plan.activation = op.attributes.activation
+  } else {
+    (plan.height, plan.width, plan.outHeight, plan.outWidth) = (s.outHeight, s.outWidth, s.height, s.width)
+    if s.strideH == 1 && s.strideW == 1 {
+      plan.turnsKernel = true
+      plan.top = (s.kernelHeight &- 1) &* s.dilationH &- s.top
+      plan.left = (s.kernelWidth &- 1) &* s.dilationW &- s.left
+      workspace?.pointee = aligned(s.taps &* s.channels &* 4)
+    } else {
+      plan.isTransposed = true
+    }
+  }
+  return makeKernel(host, plan, run: runDepthwise).map { handle($0) }
+}

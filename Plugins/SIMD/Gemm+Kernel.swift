@@ -1,0 +1,124 @@
+/// A stretch of the summed dimension: `length` > 0 steps of the packed B panel from float `offset` on.
+struct Segment {
+  var offset: Int
+  var length: Int
+}
+
+/// What happens to a tile between the last product and memory. Sums first, then the bounds.
+struct Epilogue {
+  /// Add what the output holds: a later block of the summed dimension.
+  var accumulates = false
+  var clamps = false
+  var low: Float = 0
+  var high: Float = .infinity
+  var bias: Source? = nil
+}
+
+/// One register tile: some rows by one or two registers of C, from a packed A tile and a packed B panel.
+struct TileCall {
+  /// [steps][rows], the steps of all segments one after another.
+  var a: Source
+  /// [steps][panelWidth]; segments say where.
+  var b: Source
+  var segments: UnsafePointer<Segment>
+  var segmentCount: Int
+  /// Where each row of C begins; `column` is added.
+  var c: UnsafePointer<Target>
+  var column: Int
+  /// Where each row of the residual begins, or nil.
+  var residual: UnsafePointer<Target>?
+  var epilogue: Epilogue
+}
+
+@inline(never) func runTile<T: TileRows>(_ type: T.Type, _ call: UnsafePointer<TileCall>) {
+  // C comes from memory while the products are made.
+  T.prefetch(call.pointee.c, 0, call.pointee.column)
+  var tile = T()
+  var a = call.pointee.a
+  var segment = call.pointee.segments
+  let end = segment + call.pointee.segmentCount
+  var b = call.pointee.b + segment.pointee.offset
+  var left = segment.pointee.length
+  // One loop over all segments: a nested one makes the compiler move the whole tile between registers and stack.
+  while true {
+    tile.multiplyAdd(a, T.Row.columns(b))
+    a += T.count
+    b += panelWidth
+    left &-= 1
+    if left == 0 {
+      segment += 1
+      if segment == end { break }
+      b = call.pointee.b + segment.pointee.offset
+      left = segment.pointee.length
+    }
+  }
+  let column = call.pointee.column
+  if call.pointee.epilogue.accumulates { tile.addEach(call.pointee.c, 0, column) }
+  if let bias = call.pointee.epilogue.bias { tile.addAll(T.Row.columns(bias + column)) }
+  if let residual = call.pointee.residual { tile.addEach(residual, 0, column) }
+  if call.pointee.epilogue.clamps {
+    tile.clamp(splat(call.pointee.epilogue.low), splat(call.pointee.epilogue.high))
+  }
+  tile.store(call.pointee.c, 0, column)
+}
+
+@inline(__always) func runTile<R: TileRow>(_ row: R.Type, rows: Int, _ call: UnsafePointer<TileCall>) {
+  switch rows {
+  case 1: runTile(Rows1<R>.self, call)
+  case 2: runTile(Rows2<R>.self, call)
+  case 3: runTile(Rows3<R>.self, call)
+  case 4: runTile(Rows4<R>.self, call)
+  case 5: runTile(Rows5<R>.self, call)
+  #if XFER_ISA_AVX512
+  case 6: runTile(Rows6<R>.self, call)
+  case 7: runTile(Rows7<R>.self, call)
+  case 8: runTile(Rows8<R>.self, call)
+  case 9: runTile(Rows9<R>.self, call)
+  case 10: runTile(Rows10<R>.self, call)
+  case 11: runTile(Rows11<R>.self, call)
+  case 12: runTile(Rows12<R>.self, call)
+  case 13: runTile(Rows13<R>.self, call)
+  default: runTile(Rows14<R>.self, call)
+  #else
+  default: runTile(Rows6<R>.self, call)
+  #endif
+  }
+}
+
+/// A tile with `columns` columns left to the right edge of C, which may be fewer than a panel has.
+///
+/// At the edge the tile goes to `spill` (rows * panelWidth floats, row pointers in `spillRows`) and is finished from there, so
+/// that nothing outside C, the bias and the residual is touched.
+@inline(__always) func runTile(
+  rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>
+) {
+  if columns >= panelWidth { return runTile(Row2.self, rows: rows, call) }
+  if columns == lanes { return runTile(Row1.self, rows: rows, call) }
+  runEdgeTile(rows: rows, columns: columns, call, spillRows: spillRows)
+}
+
+@inline(never) func runEdgeTile(
+  rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>
+) {
+  let asked = call.pointee
+  call.pointee.c = spillRows
+  call.pointee.column = 0
+  call.pointee.residual = nil
+  call.pointee.epilogue = Epilogue()
+  if columns > lanes { runTile(Row2.self, rows: rows, call) } else { runTile(Row1.self, rows: rows, call) }
+  call.pointee = asked
+  for i in 0..<rows {
+    var j = 0
+    while j < columns {
+      let n = columns &- j < lanes ? columns &- j : lanes
+      let at = asked.column &+ j
+      var v = load(Source(spillRows[i] + j))
+      if asked.epilogue.accumulates { v += load(Source(asked.c[i] + at), first: n) }
+      if let bias = asked.epilogue.bias { v += load(bias + at, first: n) }
+      if let residual = asked.residual { v += load(Source(residual[i] + at), first: n) }
+      if asked.epilogue.clamps { v = clamped(v, splat(asked.epilogue.low), splat(asked.epilogue.high)) }
+      storeVector(v, asked.c[i] + at, first: n)
+      j &+= lanes
+    }
+  }
+}

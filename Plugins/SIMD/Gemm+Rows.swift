@@ -1,0 +1,342 @@
+import CPluginSupport
+import CXfer
+
+/// C[rows, columns] = epilogue(A[rows, steps] * packed B), where the rows of A are the rows of a matrix or are gathered from
+/// an image: the forward convolutions and their input gradients, and every product whose A is not transposed.
+
+/// A run of steps: `length` floats of one source pixel, times the rows of B from float `offset` of a panel on.
+struct Piece {
+  var y: Int
+  var x: Int
+  var begin: Int
+  var length: Int
+  var offset: Int
+}
+
+/// Where rows come from and go to: row (n, y, x) of a grid reads source pixels
+/// (n, y*stepY + piece.y, x*stepX + piece.x) and writes output pixel (n, y*outStepY + outY, x*outStepX + outX).
+struct RowGrid {
+  var height = 1
+  var width = 1
+  var stepY = 1
+  var stepX = 1
+  var outStepY = 1
+  var outStepX = 1
+  var outY = 0
+  var outX = 0
+  /// Into the plan's tables.
+  var firstPiece = 0
+  var firstBlock = 0
+  var blocks = 0
+  /// Of all images together, and how they are divided.
+  var rows = 0
+  var tiles = 0
+  var rowParts = 1
+  var panelParts = 1
+}
+
+struct RowGemm {
+  var batch: Int
+  var columns: Int
+  /// All steps of B, which may be more than one grid reads.
+  var steps: Int
+  /// Source image: height, width, floats of a pixel.
+  var sourceHeight = 1
+  var sourceWidth = 1
+  var depth: Int
+  /// Pieces span this many pixels side by side and may begin or end outside the image: for images of few channels.
+  var span = 1
+  var outHeight = 1
+  var outWidth = 1
+  var gridCount = 0
+  var activation = xfer_activation()
+  /// Tiles packed at a time.
+  var tilesPerBlock = 1
+  var longestBlock = 0
+  var longestPiece = 0
+  var piecesPerBlock = 1
+  var grids: UnsafeMutablePointer<RowGrid>! = nil
+  var pieces: UnsafeMutablePointer<Piece>! = nil
+  /// The first piece of each block of steps, and an end.
+  var blocks: UnsafeMutablePointer<Int>! = nil
+  /// longestPiece zeros: the pixels outside an image.
+  var zeros: Target! = nil
+
+  var packedFloats: Int { panelCount(columns) &* steps &* panelWidth }
+}
+
+/// One execution.
+struct RowRun {
+  var host: Host
+  var plan: UnsafePointer<RowGemm>
+  var grid: UnsafePointer<RowGrid>
+  var source: Source
+  var packed: Source
+  var bias: Source?
+  var residual: Source?
+  var output: Target
+  var scratch: Scratch
+  var failed = false
+}
+
+/// The parts of a worker's scratch.
+private struct RowScratch {
+  var panelA: Target
+  var spans: Target
+  var rows: UnsafeMutablePointer<Target>
+  var residual: UnsafeMutablePointer<Target>
+  var spill: UnsafeMutablePointer<Target>
+  var source: UnsafeMutablePointer<Source>
+  var image: UnsafeMutablePointer<Source>
+  var y: UnsafeMutablePointer<Int>
+  var x: UnsafeMutablePointer<Int>
+  var segments: UnsafeMutablePointer<Segment>
+
+  static func bytes(_ plan: UnsafePointer<RowGemm>) -> Int {
+    let rows = plan.pointee.tilesPerBlock &* maxTileRows
+    return aligned((rows &* plan.pointee.longestBlock &+ packSlack) &* 4)
+      &+ aligned(plan.pointee.span > 1 ? maxTileRows &* plan.pointee.longestPiece &* 4 : 0)
+      &+ aligned(maxTileRows &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(maxTileRows &* 8)
+      &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
+  }
+
+  init(_ memory: UnsafeMutableRawPointer, _ plan: UnsafePointer<RowGemm>) {
+    var p = memory
+    func take<T>(_ count: Int, _: T.Type) -> UnsafeMutablePointer<T> {
+      let place = p.assumingMemoryBound(to: T.self)
+      p += aligned(count &* MemoryLayout<T>.stride)
+      return place
+    }
+    let count = plan.pointee.tilesPerBlock &* maxTileRows
+    panelA = take(count &* plan.pointee.longestBlock &+ packSlack, Float.self)
+    spans = take(plan.pointee.span > 1 ? maxTileRows &* plan.pointee.longestPiece : 0, Float.self)
+    let tile = take(maxTileRows &* panelWidth, Float.self)
+    rows = take(count, Target.self)
+    residual = take(count, Target.self)
+    image = take(count, Source.self)
+    y = take(count, Int.self)
+    x = take(count, Int.self)
+    spill = take(maxTileRows, Target.self)
+    source = take(maxTileRows, Source.self)
+    segments = take(plan.pointee.piecesPerBlock, Segment.self)
+    for i in 0..<maxTileRows { spill[i] = tile + i &* panelWidth }
+  }
+}
+
+extension RowGemm {
+  /// Divides one grid's work among `threads`: the split with the shortest longest share, by a small model of what
+  /// a tile, packing and the reading of B cost.
+  func divide(_ grid: inout RowGrid, threads: Int) {
+    grid.rows = batch &* grid.height &* grid.width
+    grid.tiles = ceilDivide(grid.rows, maxTileRows)
+    let panels = panelCount(columns)
+    var best = Int.max
+    let least = ceilDivide(grid.tiles, 9)
+    for panelParts in 1...(panels < 2 &* threads ? panels : 2 &* threads) {
+      for extra in 0...threads {
+        let rowParts = least &+ extra < grid.tiles ? least &+ extra : grid.tiles
+        let waves = ceilDivide(rowParts &* panelParts, threads)
+        let tiles = ceilDivide(grid.tiles, rowParts)
+        let width = ceilDivide(panels, panelParts)
+        // In units of one step of one tile: packing costs about a tenth of a panel, a panel of B read anew a fifth.
+        let cost = waves &* (tiles &* width &* 10 &+ tiles &+ 2 &* width)
+        if cost < best {
+          best = cost
+          grid.rowParts = rowParts
+          grid.panelParts = panelParts
+        }
+      }
+    }
+  }
+
+  static func scratchBytes(_ plan: UnsafePointer<RowGemm>) -> Int { RowScratch.bytes(plan) }
+}
+
+extension RowRun {
+  /// Runs all grids; false when a worker found no memory.
+  mutating func execute() -> Bool {
+    for g in 0..<plan.pointee.gridCount {
+      grid = UnsafePointer(plan.pointee.grids + g)
+      parallel(host, count: grid.pointee.rowParts &* grid.pointee.panelParts, grain: 1, &self) { context, begin, end, worker in
+        let run = context.unsafelyUnwrapped.assumingMemoryBound(to: RowRun.self)
+        guard let memory = run.pointee.scratch.take(run.pointee.host, worker) else {
+          run.pointee.failed = true
+          return
+        }
+        let scratch = RowScratch(memory, run.pointee.plan)
+        for task in begin..<end { runPart(run, Int(task), scratch) }
+        run.pointee.scratch.giveBack(run.pointee.host, worker, memory)
+      }
+    }
+    return !failed
+  }
+}
+
+private func runPart(_ run: UnsafePointer<RowRun>, _ task: Int, _ scratch: RowScratch) {
+  let plan = run.pointee.plan
+  let grid = run.pointee.grid
+  let rowPart = task % grid.pointee.rowParts
+  let panelPart = task / grid.pointee.rowParts
+  let panels = panelCount(plan.pointee.columns)
+  let firstPanel = panelPart &* panels / grid.pointee.panelParts
+  let endPanel = (panelPart &+ 1) &* panels / grid.pointee.panelParts
+  var tile = rowPart &* grid.pointee.tiles / grid.pointee.rowParts
+  let endTile = (rowPart &+ 1) &* grid.pointee.tiles / grid.pointee.rowParts
+  while tile < endTile {
+    let count = endTile &- tile < plan.pointee.tilesPerBlock ? endTile &- tile : plan.pointee.tilesPerBlock
+    let first = firstRow(grid, tile)
+    locate(run, first, firstRow(grid, tile &+ count), scratch)
+    if grid.pointee.blocks == 0 { clear(run, firstRow(grid, tile &+ count) &- first, firstPanel, endPanel, scratch) }
+    for block in 0..<grid.pointee.blocks {
+      let pieces = grid.pointee.firstBlock &+ block
+      let steps = packBlock(run, plan.pointee.blocks[pieces], plan.pointee.blocks[pieces &+ 1], tile, count, scratch)
+      runBlock(run, block, steps, tile, count, firstPanel, endPanel, scratch)
+    }
+    tile &+= count
+  }
+}
+
+/// Tiles share the rows evenly: all of one height or of two neighbouring ones.
+@inline(__always) private func firstRow(_ grid: UnsafePointer<RowGrid>, _ tile: Int) -> Int {
+  tile &* grid.pointee.rows / grid.pointee.tiles
+}
+
+/// Source image and corner, output and residual of each row.
+private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ end: Int, _ scratch: RowScratch) {
+  let plan = run.pointee.plan
+  let grid = run.pointee.grid
+  let columns = plan.pointee.columns
+  let perImage = grid.pointee.height &* grid.pointee.width
+  var n = begin / perImage
+  var y = (begin % perImage) / grid.pointee.width
+  var x = begin % grid.pointee.width
+  for i in 0..<(end &- begin) {
+    let outY = y &* grid.pointee.outStepY &+ grid.pointee.outY
+    let outX = x &* grid.pointee.outStepX &+ grid.pointee.outX
+    let at = ((n &* plan.pointee.outHeight &+ outY) &* plan.pointee.outWidth &+ outX) &* columns
+    scratch.rows[i] = run.pointee.output + at
+    if let residual = run.pointee.residual { scratch.residual[i] = Target(mutating: residual + at) }
+    scratch.image[i] = run.pointee.source + n &* plan.pointee.sourceHeight &* plan.pointee.sourceWidth &* plan.pointee.depth
+    scratch.y[i] = y &* grid.pointee.stepY
+    scratch.x[i] = x &* grid.pointee.stepX
+    x &+= 1
+    if x == grid.pointee.width {
+      x = 0
+      y &+= 1
+      if y == grid.pointee.height {
+        y = 0
+        n &+= 1
+      }
+    }
+  }
+}
+
+/// Packs `count` tiles for the pieces of a block and lists its segments of B. Returns the steps of the block.
+private func packBlock(
+  _ run: UnsafePointer<RowRun>, _ firstPiece: Int, _ endPiece: Int, _ firstTile: Int, _ count: Int, _ scratch: RowScratch
+) -> Int {
+  let plan = run.pointee.plan
+  let grid = run.pointee.grid
+  var steps = 0
+  for p in firstPiece..<endPiece {
+    scratch.segments[p &- firstPiece] = Segment(offset: plan.pointee.pieces[p].offset, length: plan.pointee.pieces[p].length)
+    steps &+= plan.pointee.pieces[p].length
+  }
+  let base = firstRow(grid, firstTile)
+  for t in 0..<count {
+    let begin = firstRow(grid, firstTile &+ t) &- base
+    let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
+    var to = scratch.panelA + begin &* steps
+    for p in firstPiece..<endPiece {
+      let piece = plan.pointee.pieces + p
+      gather(run, piece, begin, rows, scratch)
+      packTransposed(scratch.source, count: rows, length: piece.pointee.length, stride: rows, to: to)
+      to += rows &* piece.pointee.length
+    }
+  }
+  return steps
+}
+
+/// Where each row of a tile finds a piece: in the image, or in zeros.
+@inline(__always) private func gather(
+  _ run: UnsafePointer<RowRun>, _ piece: UnsafePointer<Piece>, _ begin: Int, _ rows: Int, _ scratch: RowScratch
+) {
+  let plan = run.pointee.plan
+  let height = plan.pointee.sourceHeight
+  let width = plan.pointee.sourceWidth
+  let depth = plan.pointee.depth
+  let span = plan.pointee.span
+  for i in 0..<rows {
+    let y = scratch.y[begin &+ i] &+ piece.pointee.y
+    let x = scratch.x[begin &+ i] &+ piece.pointee.x
+    if y < 0 || y >= height || x >= width || x &+ span <= 0 {
+      scratch.source[i] = UnsafePointer(plan.pointee.zeros)
+    } else if x >= 0 && x &+ span <= width {
+      scratch.source[i] = scratch.image[begin &+ i] + ((y &* width &+ x) &* depth &+ piece.pointee.begin)
+    } else {
+      // A span across the edge of the image is put together with its zeros.
+      let to = scratch.spans + i &* plan.pointee.longestPiece
+      let row = scratch.image[begin &+ i] + y &* width &* depth
+      for s in 0..<span {
+        let inside = x &+ s >= 0 && x &+ s < width
+        for c in 0..<depth { to[s &* depth &+ c] = inside ? row[(x &+ s) &* depth &+ c] : 0 }
+      }
+      scratch.source[i] = Source(to)
+    }
+  }
+}
+
+private func runBlock(
+  _ run: UnsafePointer<RowRun>, _ block: Int, _ steps: Int, _ firstTile: Int, _ count: Int, _ firstPanel: Int, _ endPanel: Int,
+  _ scratch: RowScratch
+) {
+  let plan = run.pointee.plan
+  let grid = run.pointee.grid
+  let isLast = block &+ 1 == grid.pointee.blocks
+  let base = firstRow(grid, firstTile)
+  let activation = plan.pointee.activation
+  var epilogue = Epilogue()
+  epilogue.accumulates = block > 0
+  if isLast {
+    epilogue.bias = run.pointee.bias
+    epilogue.clamps = isClamp(activation)
+    epilogue.high = activation.max_value
+  }
+  let pieces = plan.pointee.blocks + (grid.pointee.firstBlock &+ block)
+  var call = TileCall(
+    a: scratch.panelA, b: run.pointee.packed, segments: scratch.segments, segmentCount: pieces[1] &- pieces[0],
+    c: scratch.rows, column: 0, residual: nil, epilogue: epilogue)
+  let activates = isLast && !isClamp(activation) && activation.kind != Int32(XFER_ACTIVATION_LINEAR)
+  // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
+  let next = scratch.image[0] + ((scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ maxTileRows) &* plan.pointee.depth)
+  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? maxTileRows &* plan.pointee.depth / 16 : 0
+  for panel in firstPanel..<endPanel {
+    let part = panel &- firstPanel
+    for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {
+      xfer_prefetch(next + line &* 16)
+    }
+    let column = panel &* panelWidth
+    let columns = plan.pointee.columns &- column
+    call.b = run.pointee.packed + panel &* plan.pointee.steps &* panelWidth
+    call.column = column
+    for t in 0..<count {
+      let begin = firstRow(grid, firstTile &+ t) &- base
+      let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
+      call.a = Source(scratch.panelA + begin &* steps)
+      call.c = UnsafePointer(scratch.rows + begin)
+      call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + begin) : nil
+      runTile(rows: rows, columns: columns, &call, spillRows: scratch.spill)
+      if activates {
+        for i in 0..<rows { activate(call.c[i] + column, columns < panelWidth ? columns : panelWidth, activation) }
+      }
+    }
+  }
+}
+
+/// Rows that nothing reaches: the pixels between those a strided convolution without overlap has read.
+private func clear(_ run: UnsafePointer<RowRun>, _ rows: Int, _ firstPanel: Int, _ endPanel: Int, _ scratch: RowScratch) {
+  let columns = run.pointee.plan.pointee.columns
+  let begin = firstPanel &* panelWidth
+  let end = endPanel &* panelWidth < columns ? endPanel &* panelWidth : columns
+  for i in 0..<rows { (scratch.rows[i] + begin).update(repeating: 0, count: end &- begin) }
+}

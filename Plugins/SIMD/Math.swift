@@ -1,0 +1,96 @@
+import CPluginSupport
+
+/// Elementary functions on registers. Relative errors stay below 2.5e-7 (about 2 ulp) where the result is a normal number:
+/// exponential, expm1 below 0, sigmoid, tanh, log(1+exp(-x)). That of the error function is absolute, 1e-7.
+
+@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { fusedMultiplyAdd(splat(c), x, p) }
+
+/// x = n ln2 + r with |r| <= ln2/2; n comes back as a float, and exp(r)-1 as a polynomial.
+@inline(__always) private func reduced(_ x: Vec) -> (n: Vec, expm1: Vec) {
+  let n = xfer_vec_round(x * splat(1.44269504))
+  let r = fusedMultiplyAdd(fusedMultiplyAdd(x, n, splat(-0.693145752)), n, splat(-1.42860677e-6))
+  var p = splat(1.98527617e-4)
+  p = polynomial(r, 1.39304355e-3, p)
+  p = polynomial(r, 8.33336078e-3, p)
+  p = polynomial(r, 4.16664928e-2, p)
+  p = polynomial(r, 1.66666672e-1, p)
+  p = polynomial(r, 0.5, p)
+  return (n, fusedMultiplyAdd(r, r * r, p))
+}
+
+/// exp(x): infinite above 88.72, denormal and then 0 below -87.3, NaN for NaN.
+@inline(__always) func exponential(_ x: Vec) -> Vec {
+  let bounded = xfer_vec_min(splat(89), xfer_vec_max(splat(-104), x))
+  let (n, p) = reduced(bounded)
+  // Two factors, so that neither leaves the range of normal exponents.
+  let half = xfer_vec_round(n * splat(0.5))
+  return xfer_vec_scale2(xfer_vec_scale2(p + splat(1), half), n - half)
+}
+
+/// exp(x)-1 for x <= 0 without cancellation; above, it is not meant to be used.
+@inline(__always) func exponentialMinusOne(_ x: Vec) -> Vec {
+  let (n, p) = reduced(xfer_vec_max(splat(-60), xfer_vec_min(splat(0), x)))
+  let scale = xfer_vec_scale2(splat(1), n)
+  return fusedMultiplyAdd(scale - splat(1), scale, p)
+}
+
+@inline(__always) func sigmoid(_ x: Vec) -> Vec {
+  // exp of a negative number on both sides: e/(1+e) below 0 keeps its digits, 1/(1+e) above.
+  let e = exponential(-xfer_vec_abs(x))
+  return xfer_vec_if_less(x, splat(0), e, splat(1)) / (splat(1) + e)
+}
+
+@inline(__always) func hyperbolicTangent(_ x: Vec) -> Vec {
+  let t = xfer_vec_abs(x)
+  let s = x * x
+  var p = splat(-5.70498872745e-3)
+  p = polynomial(s, 2.06390887954e-2, p)
+  p = polynomial(s, -5.37397155531e-2, p)
+  p = polynomial(s, 1.33314422036e-1, p)
+  p = polynomial(s, -3.33332819422e-1, p)
+  let small = fusedMultiplyAdd(x, x * s, p)
+  let e = exponential(splat(-2) * t)
+  let large = xfer_vec_copysign((splat(1) - e) / (splat(1) + e), x)
+  return xfer_vec_if_less(t, splat(0.625), small, large)
+}
+
+/// log(1+exp(-t)) for t >= 0.
+@inline(__always) func logOnePlusExpMinus(_ t: Vec) -> Vec {
+  let e = exponential(-t)
+  // 2 artanh(s) with s = e/(2+e) <= 1/3.
+  let s = e / (splat(2) + e)
+  let q = s * s
+  var p = splat(0.0555555556 * 2)
+  p = polynomial(q, 2.0 / 15, p)
+  p = polynomial(q, 2.0 / 13, p)
+  p = polynomial(q, 2.0 / 11, p)
+  p = polynomial(q, 2.0 / 9, p)
+  p = polynomial(q, 2.0 / 7, p)
+  p = polynomial(q, 2.0 / 5, p)
+  p = polynomial(q, 2.0 / 3, p)
+  return fusedMultiplyAdd(splat(2) * s, s * q, p)
+}
+
+/// 1+erf(z), with its digits kept where erf is near -1 (absolute error 1e-7 beyond z = -4, where it is given as 0).
+/// The two polynomials are those of N. Juffa's single-precision erff (error below 1 ulp).
+@inline(__always) func onePlusErrorFunction(_ z: Vec) -> Vec {
+  let t = xfer_vec_min(splat(4), xfer_vec_abs(z))
+  let s = t * t
+  var r = fusedMultiplyAdd(splat(3.83197126e-4), splat(-1.72853470e-5), t)
+  let u = fusedMultiplyAdd(splat(2.42546219e-2), splat(-3.88396438e-3), t)
+  r = fusedMultiplyAdd(u, r, s)
+  r = polynomial(t, -1.06777877e-1, r)
+  r = polynomial(t, -6.34846687e-1, r)
+  r = polynomial(t, -1.28717512e-1, r)
+  r = fusedMultiplyAdd(-t, r, t)
+  let tail = exponential(r)
+  let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
+  var p = splat(-5.96761703e-4)
+  p = polynomial(s, 4.99119423e-3, p)
+  p = polynomial(s, -2.67681349e-2, p)
+  p = polynomial(s, 1.12819925e-1, p)
+  p = polynomial(s, -3.76125336e-1, p)
+  p = polynomial(s, 1.28379166e-1, p)
+  let near = splat(1) + fusedMultiplyAdd(z, z, p)
+  return xfer_vec_if_less(t, splat(0.927734375), near, far)
+}

@@ -1,0 +1,31 @@
+"""Xfer: transfer learning with Keras' names, over the C library libxfer.
+
+>>> import xfer as keras
+>>> base = keras.applications.Xception(weights="imagenet", input_shape=(150, 150, 3), include_top=False)
+>>> base.trainable = False
+>>> inputs = keras.Input(shape=(150, 150, 3))
+>>> x = base(inputs, training=False)
+>>> x = keras.layers.GlobalAveragePooling2D()(x)
+>>> model = keras.Model(inputs, keras.layers.Dense(1)(x))
+
+numpy arrays go in and come out. Refusals are `XferError`s with a `.status`.
+"""
+
+from . import applications, backend, callbacks, initializers, layers, losses, metrics, models, optimizers, saving, utils
+from ._errors import XferError
+from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
+from .data import Dataset
+from .models import Functional, Model, Sequential
+from .symbol import Input, Symbol
+from .tape import GradientTape
+from .tensor import Tensor
+from .utils import set_random_seed
+from .weight import Weight
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Dataset", "Functional", "GradientTape", "Input", "Model", "Sequential", "Symbol", "Tensor", "Weight", "XferError",
+    "applications", "backend", "callbacks", "get_threads", "initializers", "layers", "load_plugin", "losses", "metrics", "models",
+    "optimizers", "plugins", "saving", "set_backend", "set_random_seed", "set_threads", "utils", "version",
+]

@@ -1,0 +1,38 @@
+"""The library's own settings: backends, threads, plugins."""
+
+import json
+import os
+
+from ._c import lib
+from ._errors import check
+from ._handle import text
+
+
+def version():
+    """The library's version, "0.1.0"."""
+    return lib.xfer_version_string().decode()
+
+
+def plugins():
+    """{"plugins": [{"kind", "name", "version", "score", "path"}], "rejected": [{"path", "reason"}], "search_path"}."""
+    return json.loads(text(lib.xfer_plugins_json))
+
+
+def load_plugin(path):
+    """Loads one plugin file now."""
+    check(lib.xfer_plugin_load(os.fsencode(path)))
+
+
+def set_backend(name):
+    """"auto", "naive", "simd", "blas" or a plugin's name: asked first by what is compiled or first run from now on."""
+    check(lib.xfer_set_backend(str(name).encode()))
+
+
+def set_threads(n):
+    """The number of threads; 0 for all cores."""
+    check(lib.xfer_set_threads(int(n)))
+
+
+def get_threads():
+    """The number of threads in use."""
+    return lib.xfer_get_threads()

@@ -1,0 +1,195 @@
+"""Where batches come from: image folders, arrays, and anything in Python that yields (x, y)."""
+
+import itertools
+import json
+import math
+from ctypes import byref, c_void_p
+
+import numpy as np
+
+from . import _c
+from ._c import lib
+from ._errors import check
+from ._handle import Handle, make, text
+from .tensor import Tensor, data_handle, label_handle, lend, view_of, weight_handle
+
+_sources = {}
+_tickets = itertools.count(1)
+
+
+class Dataset:
+    """Batches of images from class folders, decoded ahead by the library.
+
+    Iterating gives (images, labels) tensors, a new shuffle each time; `fit` and `evaluate` take it as it is.
+    `class_names` stand in the order of the label numbers.
+    """
+
+    def __init__(self, handle, batch_size, labels=None):
+        self._handle = handle
+        self.batch_size = batch_size
+        # A function from label numbers to targets, None for the numbers themselves.
+        self._labels = labels
+        self._epoch = 0
+
+    @property
+    def info(self):
+        """{"count", "class_names", "skipped": [{"path", "reason"}]} as far as known by now."""
+        return json.loads(text(lib.xfer_dataset_info, self._handle))
+
+    @property
+    def class_names(self):
+        return self.info["class_names"]
+
+    def __len__(self):
+        """The number of batches, broken images counted."""
+        return math.ceil(self.info["count"] / self.batch_size)
+
+    def set_epoch(self, epoch):
+        """The next iteration shuffles as `fit` does in this epoch."""
+        self._epoch = int(epoch)
+
+    def __iter__(self):
+        check(lib.xfer_dataset_restart(self._handle, self._epoch))
+        self._epoch += 1
+        while (batch := self._next()) is not None:
+            yield batch
+
+    def _next(self):
+        x, y = c_void_p(), c_void_p()
+        check(lib.xfer_dataset_next(self._handle, byref(x), byref(y)))
+        if not x.value:
+            return None
+        images = Tensor(Handle(x.value, "tensor"), terms=[])
+        numbers = Tensor(Handle(y.value, "tensor"), terms=[]) if y.value else None
+        return images, numbers if self._labels is None else self._labels(np.asarray(numbers))
+
+
+class ArrayBatches:
+    """Arrays as batches in order, iterable again and again."""
+
+    def __init__(self, x, y, sample_weight=None, batch_size=32):
+        self.parts = [np.asarray(p) for p in (x, y, sample_weight) if p is not None]
+        self.batch_size = batch_size
+        lengths = {len(p) for p in self.parts}
+        if len(lengths) > 1:
+            raise ValueError(f"arrays of different lengths were given: {sorted(lengths)}")
+
+    def __iter__(self):
+        for start in range(0, len(self.parts[0]), self.batch_size):
+            yield tuple(part[start:start + self.batch_size] for part in self.parts)
+
+
+def class_weighted(y, class_weight, sample_weight=None):
+    """Sample weights from class weights; classes that are missing there weigh 1."""
+    labels = np.asarray(y)
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        labels = labels.argmax(-1)
+    labels = labels.reshape(len(labels), -1)[:, 0]
+    weights = np.array([float(class_weight.get(int(label), 1.0)) for label in labels], np.float32)
+    return weights if sample_weight is None else weights * np.asarray(sample_weight, np.float32)
+
+
+def is_batches(x):
+    """Whether x yields batches, rather than being an array or a list of numbers."""
+    if isinstance(x, (Dataset, ArrayBatches)) or hasattr(x, "__next__"):
+        return True
+    if hasattr(x, "__array__") or isinstance(x, (str, bytes, dict)):
+        return False
+    if isinstance(x, (list, tuple)):
+        return bool(x) and all(isinstance(b, (list, tuple)) and len(b) in (2, 3) and hasattr(b[0], "__array__") for b in x)
+    return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+class BatchSource:
+    """A Python iterable as a data set of the library, within one Run.
+
+    steps: batches an epoch, None for all. An iterator that can be read only once goes on where it stands.
+    """
+
+    def __init__(self, batches, run, steps=None, class_weight=None):
+        self._batches = batches
+        self._run = run
+        self._steps = steps
+        self._class_weight = class_weight
+        self._once = hasattr(batches, "__next__")
+        self._iterator = None
+        self._given = 0
+        self.exhausted = False
+        # Called before each batch with its number.
+        self.before_batch = None
+
+    def open(self):
+        """The library's data set over this source, which lives as long as that."""
+        ticket = next(_tickets)
+        _sources[ticket] = self
+        try:
+            return make("dataset", lib.xfer_dataset_create, _next_batch, _restart, ticket, _forget)
+        except BaseException:
+            _forget(ticket)
+            raise
+
+    @property
+    def ends(self):
+        """Whether another epoch would find nothing: read once, and read to the end."""
+        return self._once and self.exhausted
+
+    def _start(self):
+        if hasattr(self._batches, "__iter__"):
+            return iter(self._batches)
+        return (self._batches[i] for i in range(len(self._batches)))
+
+    def restart(self):
+        self._given = 0
+        if self._iterator is None or not (self._once or self._steps):
+            self._iterator = self._start()
+
+    def next(self):
+        """The handles of the next batch, None at the end of the epoch."""
+        if self._steps is not None and self._given >= self._steps:
+            return None
+        try:
+            batch = next(self._iterator)
+        except StopIteration:
+            if self._steps and not self._once and self._given:
+                self._iterator = self._start()
+                batch = next(self._iterator)
+            else:
+                self.exhausted = True
+                self._iterator = None if not self._once else self._iterator
+                return None
+        if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
+            raise ValueError(f"batches are to be (x, y) or (x, y, sample_weight), {type(batch).__name__} was yielded")
+        x, y, weights = (*batch, None)[:3]
+        if self._class_weight is not None:
+            weights = class_weighted(y, self._class_weight, weights)
+        if self.before_batch is not None:
+            self.before_batch(self._given)
+        self._given += 1
+        return data_handle(x), label_handle(y), weight_handle(weights)
+
+
+@_c.NextBatchFunction
+def _next_batch(ticket, x, y, sample_weight):
+    source = _sources[ticket]
+    failed = object()
+    batch = source._run.call(source.next, failed=failed)
+    if batch is failed:
+        return -1
+    if batch is None:
+        return 0
+    for out, handle in zip((x, y, sample_weight), batch):
+        # The caller may hold the tensor too: the library gets a handle of its own on the same memory.
+        out[0] = None if handle is None else lend(view_of(handle)).detach()
+    return 1
+
+
+@_c.RestartFunction
+def _restart(ticket, epoch):
+    source = _sources[ticket]
+    return source._run.call(lambda: source.restart() or 0, failed=-1)
+
+
+@_c.DestroyFunction
+def _forget(ticket):
+    _sources.pop(ticket, None)
+

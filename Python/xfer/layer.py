@@ -1,0 +1,209 @@
+"""The base of all layers: calling, building, weights, `trainable`, config."""
+
+import ctypes
+import json
+
+import numpy as np
+
+from . import _c
+from ._c import lib
+from ._errors import INVALID_ARGUMENT, SHAPE, UNSUPPORTED, check, error
+from ._handle import array_of, dims_of, encode, fill_int, make, text
+from .symbol import Symbol
+from .tape import current_tape
+from .tensor import Tensor, data_handle
+from .weight import weight_of
+
+# Class name to Python class, filled as classes are defined: layers found inside models get theirs.
+CLASSES = {}
+
+
+def settings(scope, signature):
+    """The config of a constructor call: the arguments that differ from their defaults.
+
+    scope: the constructor's locals(); signature: its own parameters and their defaults.
+    """
+    extra = scope.get("kwargs", {})
+    config = {}
+    for name, parameter in signature.parameters.items():
+        if name in ("self", "kwargs"):
+            continue
+        value = scope[name]
+        if parameter.default is parameter.empty or value is not parameter.default and not _same(value, parameter.default):
+            config[name] = value
+    for name, value in extra.items():
+        if name not in ("name", "trainable", "dtype", "activity_regularizer"):
+            raise ValueError(f"Unrecognized keyword argument: {name}={value!r}")
+        if value is not None or name == "trainable":
+            config[name] = value
+    return config
+
+
+def _same(value, default):
+    return type(value) is type(default) and value == default
+
+
+def shape_argument(shape):
+    """A shape from a tuple, or from the list of one tuple."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = shape[0]
+    return tuple(shape)
+
+
+class Layer:
+    """A layer of the library. Its classes stand in `xfer.layers` with Keras' signatures.
+
+    Common keyword arguments: name, trainable (a bool), dtype ("float32").
+    Calling it on symbols builds a model, on arrays or tensors it computes. The `training` argument of a call
+    wins over that of the enclosing call, for good.
+    """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        CLASSES.setdefault(cls.__name__, cls)
+
+    def __init__(self, class_name, config=None):
+        config = dict(config or {})
+        trainable = config.get("trainable", True)
+        if not isinstance(trainable, bool):
+            raise ValueError(
+                f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type {type(trainable).__name__})")
+        if class_name != "InputLayer" and (dtype := config.pop("dtype", None)) not in (None, "float32"):
+            raise error(UNSUPPORTED, f"{class_name}: dtype {dtype!r}; layers compute in float32")
+        self._handle = make("layer", lib.xfer_layer_create, class_name.encode(), encode(config))
+
+    # ---- Identity and config
+
+    @property
+    def name(self):
+        return text(lib.xfer_layer_name, self._handle)
+
+    def _serialized(self):
+        return json.loads(text(lib.xfer_layer_config, self._handle))
+
+    def get_config(self):
+        """The config as Keras writes it; `from_config` takes it back."""
+        return self._serialized()["config"]
+
+    @classmethod
+    def from_config(cls, config):
+        layer = cls.__new__(cls)
+        Layer.__init__(layer, cls.__name__, {k: v for k, v in config.items() if k != "dtype" or cls.__name__ == "InputLayer"})
+        return layer
+
+    def __getattr__(self, name):
+        # layer.filters, layer.rate ...: what the config says.
+        if not name.startswith("_"):
+            config = self.get_config()
+            if name in config:
+                value = config[name]
+                return tuple(value) if isinstance(value, list) else value
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __repr__(self):
+        return f"<{type(self).__name__} name={self.name}>"
+
+    # ---- Weights
+
+    @property
+    def trainable(self):
+        """Whether the weights are trained. Setting coerces to bool, recurses to all layers within and takes
+        effect at the next compile()."""
+        return bool(fill_int(lib.xfer_layer_get_trainable, self._handle))
+
+    @trainable.setter
+    def trainable(self, value):
+        check(lib.xfer_layer_set_trainable(self._handle, bool(value)))
+
+    def _weights(self, which):
+        count = fill_int(lib.xfer_layer_weight_count, self._handle, which, kind=ctypes.c_size_t)
+        return [weight_of(make("weight", lib.xfer_layer_weight, self._handle, which, i)) for i in range(count)]
+
+    @property
+    def weights(self):
+        """All weights, in the order in which they were made."""
+        return self._weights(_c.ALL)
+
+    @property
+    def trainable_weights(self):
+        return self._weights(_c.TRAINABLE)
+
+    @property
+    def non_trainable_weights(self):
+        return self._weights(_c.NON_TRAINABLE)
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    def get_weights(self):
+        """The values of all weights, as a list of arrays of your own."""
+        return [weight.numpy() for weight in self.weights]
+
+    def set_weights(self, weights):
+        """Replaces the values of all weights; count and shapes are checked before anything changes."""
+        own = self.weights
+        values = [np.asarray(value, np.float32) for value in weights]
+        if len(values) != len(own):
+            raise error(INVALID_ARGUMENT, f"layer '{self.name}' has {len(own)} weights, {len(values)} arrays were given")
+        for weight, value in zip(own, values):
+            if weight.shape != value.shape:
+                raise error(SHAPE, f"the weight {weight.path} has shape {weight.shape}, an array of shape {value.shape} was given")
+        for weight, value in zip(own, values):
+            weight.assign(value)
+
+    def count_params(self):
+        """The number of single numbers in all weights."""
+        return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+    # ---- Building and calling
+
+    def build(self, input_shape):
+        """Makes the weights for inputs of this shape, the batch dimension included: (None, 4)."""
+        check(lib.xfer_layer_build(self._handle, *dims_of(shape_argument(input_shape))))
+
+    def __call__(self, inputs, training=None):
+        several = isinstance(inputs, (list, tuple)) and any(hasattr(i, "shape") for i in inputs)
+        values = list(inputs) if several else [inputs]
+        if training is not None and not isinstance(training, (bool, np.bool_)):
+            raise ValueError(f"`training` is None or a bool, {training!r} was given")
+        mode = _c.TRAINING[None if training is None else bool(training)]
+        if any(isinstance(v, Symbol) for v in values):
+            return self._apply(values, mode)
+        return self._compute(values, mode)
+
+    call = __call__
+
+    def _apply(self, symbols, mode):
+        if not all(isinstance(s, Symbol) for s in symbols):
+            raise TypeError(f"layer '{self.name}' was called on symbols and data together")
+        handles, count = array_of([s._handle for s in symbols])
+        return Symbol(make("symbol", lib.xfer_layer_apply, self._handle, handles, count, mode), self, symbols)
+
+    def _compute(self, values, mode):
+        tape = current_tape()
+        if tape is not None:
+            # The tape keeps the inputs until the gradient: buffers that a caller fills again must not reach it.
+            values = [v if isinstance(v, Tensor) else np.array(v) for v in values]
+        owners = [data_handle(v) for v in values]
+        handles, count = array_of(owners)
+        return Tensor(make("tensor", lib.xfer_layer_call, self._handle, handles, count, mode, tape))
+
+    def compute_output_shape(self, input_shape):
+        """The output's shape for inputs of this shape; builds the layer if need be."""
+        from .symbol import Input
+
+        return self._apply([Input(batch_shape=shape_argument(input_shape))], _c.TRAINING[None]).shape
+
+
+def wrap(handle):
+    """A layer object for a layer that C handed out: of its Python class, or a model over its layers."""
+    if fill_int(lib.xfer_layer_sublayer_count, handle, kind=ctypes.c_size_t):
+        from .models import InnerModel
+
+        return InnerModel(handle)
+    class_name = json.loads(text(lib.xfer_layer_config, handle))["class_name"]
+    cls = CLASSES.get(class_name, Layer)
+    layer = cls.__new__(cls)
+    layer._handle = handle
+    return layer

@@ -1,0 +1,399 @@
+"""Models: functional, Sequential, loaded; saving and loading."""
+
+import json
+import os
+import sys
+from itertools import chain
+
+from . import _c
+from ._c import lib
+from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
+from ._handle import array_of, encode, make, text, text_once
+from .data import is_batches
+from .layer import Layer, shape_argument, wrap
+from .symbol import InputSymbol, Symbol, layers_behind
+from .training import Trainable
+
+__all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
+
+
+def _symbols(value, what):
+    symbols = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, (list, tuple)) else [value]
+    for symbol in symbols:
+        if not isinstance(symbol, Symbol):
+            raise ValueError(f"Model: `{what}` are to be symbols, {type(symbol).__name__} was given")
+    return symbols
+
+
+class Model(Trainable, Layer):
+    """A model of the layers between inputs and outputs: Model(inputs, outputs). It is a layer too."""
+
+    def __init__(self, inputs, outputs, name=None, trainable=True):
+        _real_bool(trainable)
+        self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
+        entry, entries = array_of([s._handle for s in self._inputs])
+        exit_, exits = array_of([s._handle for s in self._outputs])
+        title = None if name is None else str(name).encode()
+        self._adopt(make("model", lib.xfer_model_create, entry, entries, exit_, exits, title))
+        self._known = layers_behind(self._outputs)
+        if not trainable:
+            self.trainable = False
+
+    _sequential = False
+
+    def _adopt(self, handle):
+        self._model = handle
+        self._handle = make("layer", lib.xfer_model_as_layer, handle)
+        self._known = {}
+
+    def _model_handle(self):
+        return self._model
+
+    def _ready_for(self, x, y):
+        """x, once the model is built for it."""
+        return x
+
+    def __getattr__(self, name):
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    # ---- Layers
+
+    @property
+    def layers(self):
+        """The layers, inputs included; always the same objects."""
+        count = _c.c_size_t()
+        check(lib.xfer_layer_sublayer_count(self._handle, count))
+        layers = []
+        for index in range(count.value):
+            handle = make("layer", lib.xfer_layer_sublayer, self._handle, index)
+            name = text(lib.xfer_layer_name, handle)
+            if name not in self._known:
+                self._known[name] = wrap(handle)
+            layers.append(self._known[name])
+        # The library counts the input among a Sequential's layers, Keras does not.
+        return layers[1:] if self._sequential else layers
+
+    def get_layer(self, name=None, index=None):
+        """A layer by name or by index."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer: give a name or an index")
+        layers = self.layers
+        if index is not None:
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"get_layer: there is no layer {index}, the model has {len(layers)}")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        # The library's refusal names the nearest layer.
+        make("layer", lib.xfer_model_get_layer, self._model_handle(), str(name).encode())
+        raise error(UNSUPPORTED, f"get_layer: '{name}' lies inside another model")
+
+    # ---- Inputs and outputs
+
+    def _ends(self, kind):
+        symbols = getattr(self, f"_{kind}", None)
+        if symbols is None:
+            raise error(
+                UNSUPPORTED, f"model.{kind} is known for models made of symbols; call this model on an Input instead: model(Input(...))")
+        return symbols
+
+    @property
+    def inputs(self):
+        return list(self._ends("inputs"))
+
+    @property
+    def outputs(self):
+        return list(self._ends("outputs"))
+
+    @property
+    def input(self):
+        symbols = self._ends("inputs")
+        return symbols[0] if len(symbols) == 1 else list(symbols)
+
+    @property
+    def output(self):
+        symbols = self._ends("outputs")
+        return symbols[0] if len(symbols) == 1 else list(symbols)
+
+    @property
+    def input_shape(self):
+        """The input's shape, None for the batch dimension."""
+        if getattr(self, "_inputs", None):
+            return self._inputs[0].shape
+        config = self.get_config()
+        if config.get("build_input_shape"):
+            return tuple(config["build_input_shape"])
+        first = next(layer["config"] for layer in config["layers"] if layer["class_name"] == "InputLayer")
+        return tuple(first["batch_shape"])
+
+    @property
+    def output_shape(self):
+        """The output's shape, None for the batch dimension."""
+        return self.compute_output_shape(self.input_shape)
+
+    # ---- Config and looks
+
+    def get_config(self):
+        return json.loads(self.to_json())["config"]
+
+    @classmethod
+    def from_config(cls, config):
+        return model_from_json(json.dumps({"class_name": "Sequential" if cls is Sequential else "Functional", "config": config}))
+
+    def to_json(self, **kwargs):
+        """The architecture as JSON, without weights; kwargs go to json.dumps."""
+        document = text(lib.xfer_model_to_json, self._model_handle())
+        return json.dumps(json.loads(document), **kwargs) if kwargs else document
+
+    def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None):
+        """Prints the table of layers, shapes and parameters; print_fn gets the text instead."""
+        for name, value in (("positions", positions), ("expand_nested", expand_nested), ("layer_range", layer_range)):
+            if value:
+                raise error(UNSUPPORTED, f"summary: `{name}` is not supported")
+        table = text(lib.xfer_model_summary, self._model_handle(), int(line_length or 0), int(bool(show_trainable)))
+        if print_fn is not None:
+            print_fn(table)
+        else:
+            sys.stdout.write(table if table.endswith("\n") else table + "\n")
+
+    def plan(self, batch_size=32, training=False):
+        """How the model would run: {"nodes": [{"layer", "op", "backend", "shape", ...}], "peak_bytes"}."""
+        return json.loads(text(lib.xfer_plan_report, self._model_handle(), int(batch_size), int(bool(training))))
+
+    @property
+    def metadata(self):
+        """Facts saved with the model, a dict such as {"class_names": [...]}; assign it as a whole."""
+        return json.loads(text(lib.xfer_model_metadata, self._model_handle()) or "{}")
+
+    @metadata.setter
+    def metadata(self, value):
+        check(lib.xfer_model_set_metadata(self._model_handle(), encode(value)))
+
+    # ---- Files
+
+    def save(self, filepath, overwrite=True):
+        """Writes a .keras file: architecture and weights."""
+        _may_write(filepath, overwrite)
+        check(lib.xfer_model_save(self._model_handle(), os.fsencode(filepath)))
+
+    def save_weights(self, filepath, overwrite=True):
+        """Writes a .safetensors file."""
+        _may_write(filepath, overwrite)
+        check(lib.xfer_model_save_weights(self._model_handle(), os.fsencode(filepath)))
+
+    def load_weights(self, filepath, skip_mismatch=False, by_name=False):
+        """Reads .safetensors or legacy Keras .h5; returns {"loaded", "skipped", "mismatched", "missing"}.
+
+        Strict by default: a file that does not fit raises XferError and changes nothing.
+        """
+        options = encode({"by_name": bool(by_name), "skip_mismatch": bool(skip_mismatch)})
+        return json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
+
+
+Functional = Model
+
+
+class InnerModel(Model):
+    """A model found inside another one that was not built from Python: a layer with layers."""
+
+    def __init__(self, handle):
+        self._handle = handle
+        self._known = {}
+        self._sequential = self._serialized()["class_name"] == "Sequential"
+
+    def _model_handle(self):
+        raise error(UNSUPPORTED, f"'{self.name}' is known as a part of another model only: save, train or run the outer one")
+
+    def get_config(self):
+        return Layer.get_config(self)
+
+
+class Sequential(Model):
+    """Layers one after another. Without an Input first, it is built by the first call that brings a shape."""
+
+    def __init__(self, layers=None, trainable=True, name=None):
+        _real_bool(trainable)
+        self._stack, self._first, self._built = [], None, None
+        self._title, self._flag = name, trainable
+        self._pending_compile = None
+        self._known = {}
+        for layer in layers or []:
+            self._append(layer)
+        self._rebuild()
+
+    def add(self, layer):
+        """Puts a layer behind the last one. It keeps its own `trainable`; a frozen parent hides it."""
+        before = list(self._stack), self._first
+        self._append(layer)
+        try:
+            self._rebuild()
+        except XferError:
+            self._stack, self._first = before
+            raise
+
+    def pop(self):
+        """Takes the last layer off and returns it."""
+        layer = self._stack.pop()
+        self._rebuild()
+        return layer
+
+    def _append(self, layer):
+        if isinstance(layer, InputSymbol):
+            if self._stack or self._first is not None:
+                raise ValueError("Sequential: an Input can only come first")
+            self._first = Layer("InputLayer", layer._config)
+        elif not isinstance(layer, Layer):
+            raise ValueError(f"Sequential takes layers, {type(layer).__name__} was given")
+        elif type(layer).__name__ == "InputLayer" and not self._stack and self._first is None:
+            self._first = layer
+        else:
+            self._stack.append(layer)
+
+    def _rebuild(self):
+        """Makes the library's model anew, keeping every layer's own `trainable`."""
+        self._built = self._trainer = None
+        if not self._stack or (self._first is None and not isinstance(self._stack[0], Model)):
+            return
+        stack = ([self._first] if self._first is not None else []) + self._stack
+        handles, count = array_of([layer._handle for layer in stack])
+        title = None if self._title is None else str(self._title).encode()
+        model = make("model", lib.xfer_sequential_create, handles, count, title)
+        self._built = model, make("layer", lib.xfer_model_as_layer, model)
+        self._title = text(lib.xfer_layer_name, self._built[1])
+        self._known = {layer.name: layer for layer in self._stack}
+        if not self._flag:
+            flags = [(layer, layer.trainable) for top in self._stack for layer in _all_layers(top)]
+            check(lib.xfer_layer_set_trainable(self._built[1], 0))
+            for layer, flag in flags:
+                layer.trainable = flag
+
+    @property
+    def _handle(self):
+        if self._built is None:
+            raise error(STATE, f"Sequential '{self._title or ''}' has no input shape yet: begin with an Input, or call build()")
+        return self._built[1]
+
+    def _model_handle(self):
+        self._handle  # noqa: B018 - raises while unbuilt
+        return self._built[0]
+
+    def build(self, input_shape):
+        """Makes the weights for inputs of this shape, the batch dimension included."""
+        if self._built is None:
+            self._first = Layer("InputLayer", {"shape": list(shape_argument(input_shape))[1:]})
+            self._rebuild()
+            if self._pending_compile is not None:
+                arguments, self._pending_compile = self._pending_compile, None
+                self._compile(*arguments)
+
+    def _ready_for(self, x, y):
+        if self._built is None and self._stack:
+            sample, x = _first_batch(x) if y is None else (x, x)
+            shape = getattr(sample, "shape", None)
+            if shape is not None:
+                self.build((None, *shape[1:]))
+        return x
+
+    def __call__(self, inputs, training=None):
+        if self._built is None and hasattr(inputs, "shape"):
+            self.build((None, *inputs.shape[1:]))
+        return super().__call__(inputs, training)
+
+    def _compile(self, optimizer, loss, made):
+        if self._built is None:
+            self._pending_compile = optimizer, loss, made
+            self.optimizer, self.loss = optimizer, loss
+        else:
+            super()._compile(optimizer, loss, made)
+
+    @property
+    def name(self):
+        return self._title if self._built is None and self._title else super().name
+
+    @property
+    def layers(self):
+        return list(self._stack)
+
+    def _weights(self, which):
+        return [] if self._built is None else super()._weights(which)
+
+    @property
+    def trainable(self):
+        return self._flag if self._built is None else bool(Layer.trainable.fget(self))
+
+    @trainable.setter
+    def trainable(self, value):
+        self._flag = bool(value)
+        if self._built is not None:
+            Layer.trainable.fset(self, value)
+        else:
+            for layer in self._stack:
+                layer.trainable = value
+
+
+def _first_batch(x):
+    """(the inputs of the first batch, an x that still has it)."""
+    if not is_batches(x):
+        return x, x
+    if hasattr(x, "__next__"):
+        batch = next(x)
+        return batch[0], chain([batch], x)
+    return next(iter(x))[0], x
+
+
+def _real_bool(trainable):
+    if not isinstance(trainable, bool):
+        raise ValueError(
+            f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type {type(trainable).__name__})")
+
+
+def _all_layers(layer):
+    """The layer and all within, outermost first."""
+    yield layer
+    if isinstance(layer, Model):
+        for inner in layer.layers:
+            yield from _all_layers(inner)
+
+
+def _may_write(path, overwrite):
+    if not overwrite and os.path.exists(path):
+        raise error(IO, f"{os.fspath(path)} exists and overwrite is False")
+
+
+def _from_handle(handle):
+    document = json.loads(text(lib.xfer_model_to_json, handle))
+    if document["class_name"] != "Sequential":
+        model = Model.__new__(Model)
+        model._adopt(handle)
+        return model
+    model = Sequential.__new__(Sequential)
+    layer = make("layer", lib.xfer_model_as_layer, handle)
+    model._built, model._pending_compile, model._known = (handle, layer), None, {}
+    model._first, *model._stack = Model.layers.fget(model)
+    model._title, model._flag = text(lib.xfer_layer_name, layer), bool(Layer.trainable.fget(model))
+    return model
+
+
+def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
+    """The model of a .keras file. It is not compiled, whatever `compile` says."""
+    if custom_objects:
+        raise error(UNSUPPORTED, "load_model: `custom_objects` is not supported")
+    return _from_handle(make("model", lib.xfer_model_load, os.fsencode(filepath)))
+
+
+def save_model(model, filepath, overwrite=True):
+    """model.save(filepath)."""
+    model.save(filepath, overwrite)
+
+
+def model_from_json(json_string, custom_objects=None):
+    """A model from `to_json()`, with fresh weights."""
+    if custom_objects:
+        raise error(UNSUPPORTED, "model_from_json: `custom_objects` is not supported")
+    return _from_handle(make("model", lib.xfer_model_from_json, json_string.encode()))
+
+
+def clone_model(model):
+    """The same architecture with fresh weights."""
+    return model_from_json(model.to_json())

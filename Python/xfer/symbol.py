@@ -1,0 +1,68 @@
+"""Symbols: outputs of layers, shapes without data, of which models are built."""
+
+from ._c import lib
+from ._handle import encode, make, shape_of
+
+
+class Symbol:
+    """The output of a layer called on symbols; `shape` has None where it is open (the batch)."""
+
+    def __init__(self, handle, layer=None, inputs=(), dtype="float32"):
+        self._handle = handle
+        self._layer = layer
+        self._inputs = tuple(inputs)
+        self.dtype = dtype
+
+    @property
+    def shape(self):
+        return shape_of(lib.xfer_symbol_shape, self._handle)
+
+    @property
+    def ndim(self):
+        return len(self.shape)
+
+    def __repr__(self):
+        return f"<xfer.Symbol shape={self.shape} dtype={self.dtype}>"
+
+    def __array__(self, *_, **__):
+        raise TypeError("a symbol is a shape without data: numpy cannot read it; call layers on it")
+
+
+class InputSymbol(Symbol):
+    """The symbol `Input` makes; remembers its config, so that Sequential can begin with it."""
+
+    def __init__(self, handle, config):
+        super().__init__(handle, dtype=config["dtype"])
+        self._config = config
+
+
+def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None, name=None, tensor=None):
+    """A model's input. `shape` leaves the batch dimension out: Input(shape=(150, 150, 3))."""
+    if tensor is not None or sparse:
+        raise ValueError("Input: `tensor` and `sparse` are not supported")
+    if batch_shape is not None:
+        if shape is not None:
+            raise ValueError("Input: give `shape` or `batch_shape`, both were given")
+        shape = tuple(batch_shape)[1:]
+    if shape is None:
+        raise ValueError("Input: `shape` is required, without the batch dimension")
+    if isinstance(shape, int):
+        shape = (shape,)
+    config = {"shape": [None if n is None else int(n) for n in shape], "dtype": str(dtype or "float32")}
+    if name is not None:
+        config["name"] = name
+    return InputSymbol(make("symbol", lib.xfer_input_create, encode(config)), config)
+
+
+def layers_behind(symbols):
+    """{name: layer object} of every layer these symbols were made by, in no particular order."""
+    found, seen, waiting = {}, set(), list(symbols)
+    while waiting:
+        symbol = waiting.pop()
+        if id(symbol) in seen:
+            continue
+        seen.add(id(symbol))
+        if symbol._layer is not None:
+            found[symbol._layer.name] = symbol._layer
+        waiting.extend(symbol._inputs)
+    return found

@@ -1,0 +1,1 @@
+../../../include/xfer_plugin.h

@@ -1,0 +1,93 @@
+public import XferCore
+public import XferGraph
+
+/// Batch normalization (Ioffe & Szegedy 2015) over all dimensions but the last.
+///
+/// The batch's statistics are used when `training` is true and the layer is trainable, else the moving ones; a frozen layer
+/// therefore always runs in inference mode. The moving variance follows the biased batch variance, as in Keras.
+public final class BatchNormalization: Layer {
+  public override class var className: String { "BatchNormalization" }
+  let momentum: Double
+  let epsilon: Double
+  let center: Bool
+  let scale: Bool
+  private var gamma: Variable?
+  private var beta: Variable?
+  private var movingMean: Variable?
+  private var movingVariance: Variable?
+  private let initializers: (beta: Initializer, gamma: Initializer, mean: Initializer, variance: Initializer)
+
+  public init(momentum: Double = 0.99, epsilon: Double = 1e-3, center: Bool = true, scale: Bool = true, name: String? = nil) {
+    (self.momentum, self.epsilon, self.center, self.scale) = (momentum, epsilon, center, scale)
+    initializers = (.zeros, .ones, .zeros, .ones)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    let layer = config.className
+    momentum = try config.double("momentum", 0.99)
+    epsilon = try config.double("epsilon", 1e-3)
+    center = try config.bool("center", true)
+    scale = try config.bool("scale", true)
+    initializers = (
+      try Initializer(config.value("beta_initializer"), default: .zeros, layer: layer),
+      try Initializer(config.value("gamma_initializer"), default: .ones, layer: layer),
+      try Initializer(config.value("moving_mean_initializer"), default: .zeros, layer: layer),
+      try Initializer(config.value("moving_variance_initializer"), default: .ones, layer: layer)
+    )
+    if let axis = config.value("axis") {
+      // Old files give [3] for the last axis of an image; anything else is refused when the layer is built.
+      let number = axis.intValue ?? axis.arrayValue?.first?.intValue ?? 0
+      guard number == -1 || number == 3 || number == 1 else { throw XferError.unsupported("\(layer): axis \(axis.text()); only the last one is supported") }
+      axisGiven = number
+    }
+    if try config.bool("synchronized", false) { throw XferError.unsupported("\(layer): 'synchronized' is not supported") }
+    if try config.bool("renorm", false) { throw XferError.unsupported("\(layer): 'renorm' is not supported") }
+    config.ignore("renorm_clipping", "renorm_momentum", "virtual_batch_size", "fused")
+    try config.refuse("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")
+    try super.init(reading: &config)
+  }
+
+  private var axisGiven = -1
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    guard inputs.count == 1, let channels = inputs[0].last ?? nil, inputs[0].count >= 2 else {
+      throw XferError.shape("BatchNormalization wants one input [batch, …, channels]")
+    }
+    guard axisGiven == -1 || axisGiven == inputs[0].count - 1 else {
+      throw XferError.unsupported("axis \(axisGiven) of an input of rank \(inputs[0].count); only the last one is supported")
+    }
+    if scale { gamma = try addWeight("gamma", [channels], initializers.gamma) }
+    if center { beta = try addWeight("beta", [channels], initializers.beta) }
+    movingMean = try addWeight("moving_mean", [channels], initializers.mean, statistic: true)
+    movingVariance = try addWeight("moving_variance", [channels], initializers.variance, statistic: true)
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let movingMean, let movingVariance else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let x = inputs[0]
+    guard graph.shape(x).last == movingMean.shape[0] else {
+      throw XferError.shape("\(name) was built for \(movingMean.shape[0]) channels, an input of shape \(graph.shape(x)) was given")
+    }
+    let g = try gamma.map { graph.variable($0) } ?? graph.constant(Initializer.ones.make(movingMean.shape))
+    let b = try beta.map { graph.variable($0) } ?? graph.constant(Initializer.zeros.make(movingMean.shape))
+    guard context.training, trainable else {
+      return try graph.normalize(
+        x, gamma: g, beta: b, mean: graph.variable(movingMean), variance: graph.variable(movingVariance), epsilon: Float(epsilon))
+    }
+    let batch = try graph.moments(x)
+    graph.movingAverage(movingMean, towards: batch.mean, momentum: Float(momentum))
+    graph.movingAverage(movingVariance, towards: batch.variance, momentum: Float(momentum))
+    return try graph.normalize(x, gamma: g, beta: b, mean: batch.mean, variance: batch.variance, epsilon: Float(epsilon))
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    [
+      "axis": -1, "momentum": .double(momentum), "epsilon": .double(epsilon), "center": .bool(center), "scale": .bool(scale),
+      "beta_initializer": initializers.beta.config, "gamma_initializer": initializers.gamma.config,
+      "moving_mean_initializer": initializers.mean.config, "moving_variance_initializer": initializers.variance.config,
+      "beta_regularizer": nil, "gamma_regularizer": nil, "beta_constraint": nil, "gamma_constraint": nil, "synchronized": false,
+    ]
+  }
+}

@@ -1,0 +1,250 @@
+public import XferCore
+public import XferGraph
+
+/// What all 2D convolutions are configured by.
+public struct ConvolutionOptions {
+  public var kernelSize: (Int, Int)
+  public var strides: (Int, Int)
+  public var padding: Padding
+  public var dilation: (Int, Int)
+  public var activation: ActivationFunction
+  public var useBias: Bool
+  public var biasInitializer = Initializer.zeros
+
+  init(_ config: inout Configuration) throws {
+    guard config.value("kernel_size") != nil else { throw XferError.invalid("\(config.className): 'kernel_size' is required") }
+    kernelSize = try config.pair("kernel_size", (1, 1))
+    strides = try config.pair("strides", (1, 1))
+    dilation = try config.pair("dilation_rate", (1, 1))
+    padding = try config.padding()
+    activation = try ActivationFunction(config.value("activation"), layer: config.className)
+    useBias = try config.bool("use_bias", true)
+    biasInitializer = try Initializer(config.value("bias_initializer"), default: .zeros, layer: config.className)
+    try config.channelsLast()
+    try config.refuse("bias_regularizer", "activity_regularizer", "bias_constraint")
+    try check(config.className)
+  }
+
+  init(_ kernelSize: (Int, Int), _ strides: (Int, Int), _ padding: Padding, _ dilation: (Int, Int), _ activation: ActivationFunction, _ useBias: Bool) {
+    (self.kernelSize, self.strides, self.padding) = (kernelSize, strides, padding)
+    (self.dilation, self.activation, self.useBias) = (dilation, activation, useBias)
+  }
+
+  func check(_ layer: String) throws {
+    for (key, pair) in [("kernel_size", kernelSize), ("strides", strides), ("dilation_rate", dilation)] where min(pair.0, pair.1) < 1 {
+      throw XferError.invalid("\(layer): '\(key)' is to be above 0, \(pair) was given")
+    }
+    if max(strides.0, strides.1) > 1, max(dilation.0, dilation.1) > 1 {
+      throw XferError.invalid("\(layer): strides above 1 and dilation above 1 exclude each other, \(strides) and \(dilation) were given")
+    }
+  }
+
+  var config: [String: JSONValue] {
+    [
+      "kernel_size": [.int(kernelSize.0), .int(kernelSize.1)], "strides": [.int(strides.0), .int(strides.1)],
+      "padding": .string(padding.rawValue), "data_format": "channels_last", "dilation_rate": [.int(dilation.0), .int(dilation.1)],
+      "activation": .string(activation.name), "use_bias": .bool(useBias), "bias_initializer": biasInitializer.config,
+      "bias_regularizer": nil, "activity_regularizer": nil, "bias_constraint": nil,
+    ]
+  }
+}
+
+extension Configuration {
+  mutating func padding(_ fallback: String = "valid") throws -> Padding {
+    let text = try string("padding", fallback)
+    guard let padding = Padding(rawValue: text.lowercased()) else {
+      throw XferError.invalid("\(className): 'padding' is to be \"valid\" or \"same\", \"\(text)\" was given")
+    }
+    return padding
+  }
+
+  mutating func channelsLast() throws {
+    let format = try string("data_format", "channels_last")
+    guard format == "channels_last" else { throw XferError.unsupported("\(className): data_format \"\(format)\"; only channels_last is supported") }
+  }
+}
+
+/// Channels of one NHWC input.
+func channels(_ inputs: [OpenShape], _ layer: String) throws -> Int {
+  guard inputs.count == 1, inputs[0].count == 4, let channels = inputs[0][3] else {
+    throw XferError.shape("\(layer) wants one input [batch, height, width, channels], \(inputs.map { $0.map { $0.map(String.init) ?? "None" } }) was given")
+  }
+  return channels
+}
+
+/// 2D convolution; kernel (kh, kw, in/groups, filters).
+public final class Conv2D: Layer {
+  public override class var className: String { "Conv2D" }
+  let filters: Int
+  let groups: Int
+  let options: ConvolutionOptions
+  let kernelInitializer: Initializer
+  private var kernel: Variable?
+  private var bias: Variable?
+
+  public init(
+    filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, dilation: (Int, Int) = (1, 1), groups: Int = 1,
+    activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
+  ) {
+    (self.filters, self.groups, kernelInitializer) = (filters, groups, .glorotUniform)
+    options = ConvolutionOptions(kernelSize, strides, padding, dilation, activation, useBias)
+    super.init(name: name)
+  }
+
+  public convenience init(
+    filters: Int, kernelSize: Int, strides: Int = 1, padding: Padding = .valid, activation: ActivationFunction = .linear, useBias: Bool = true,
+    name: String? = nil
+  ) {
+    self.init(
+      filters: filters, kernelSize: (kernelSize, kernelSize), strides: (strides, strides), padding: padding, activation: activation,
+      useBias: useBias, name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    filters = try config.required("filters")
+    groups = try config.int("groups", 1)
+    options = try ConvolutionOptions(&config)
+    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
+    try config.refuse("kernel_regularizer", "kernel_constraint", "lora_rank")
+    config.ignore("lora_alpha")
+    try super.init(reading: &config)
+  }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    let input = try channels(inputs, name)
+    try options.check(name)
+    guard filters > 0, groups > 0, input % groups == 0, filters % groups == 0 else {
+      throw XferError.invalid("\(name): \(groups) groups do not divide \(input) input channels and \(filters) filters")
+    }
+    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input / groups, filters], kernelInitializer)
+    if options.useBias { bias = try addWeight("bias", [filters], options.biasInitializer) }
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let kernel else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let y = try graph.conv2D(
+      inputs[0], graph.variable(kernel), bias: bias.map { graph.variable($0) }, strides: options.strides, dilation: options.dilation,
+      padding: options.padding, groups: groups)
+    return try options.activation.emit(y, graph)
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    options.config.merging([
+      "filters": .int(filters), "groups": .int(groups), "kernel_initializer": kernelInitializer.config, "kernel_regularizer": nil,
+      "kernel_constraint": nil,
+    ]) { $1 }
+  }
+}
+
+/// Each channel with its own `multiplier` kernels; kernel (kh, kw, in, multiplier).
+public final class DepthwiseConv2D: Layer {
+  public override class var className: String { "DepthwiseConv2D" }
+  let multiplier: Int
+  let options: ConvolutionOptions
+  let kernelInitializer: Initializer
+  private var kernel: Variable?
+  private var bias: Variable?
+
+  public init(
+    kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, depthMultiplier: Int = 1, dilation: (Int, Int) = (1, 1),
+    activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
+  ) {
+    (multiplier, kernelInitializer) = (depthMultiplier, .glorotUniform)
+    options = ConvolutionOptions(kernelSize, strides, padding, dilation, activation, useBias)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    multiplier = try config.int("depth_multiplier", 1)
+    options = try ConvolutionOptions(&config)
+    kernelInitializer = try Initializer(config.value("depthwise_initializer"), default: .glorotUniform, layer: config.className)
+    try config.refuse("depthwise_regularizer", "depthwise_constraint")
+    config.ignore("groups", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    try super.init(reading: &config)
+  }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    let input = try channels(inputs, name)
+    try options.check(name)
+    guard multiplier > 0 else { throw XferError.invalid("\(name): 'depth_multiplier' is to be above 0, \(multiplier) was given") }
+    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], kernelInitializer)
+    if options.useBias { bias = try addWeight("bias", [input * multiplier], options.biasInitializer) }
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let kernel else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let y = try graph.conv2D(
+      inputs[0], graph.variable(kernel), bias: bias.map { graph.variable($0) }, depthwise: true, strides: options.strides,
+      dilation: options.dilation, padding: options.padding)
+    return try options.activation.emit(y, graph)
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    options.config.merging([
+      "depth_multiplier": .int(multiplier), "depthwise_initializer": kernelInitializer.config, "depthwise_regularizer": nil,
+      "depthwise_constraint": nil,
+    ]) { $1 }
+  }
+}
+
+/// A depthwise convolution and a pointwise one behind it.
+public final class SeparableConv2D: Layer {
+  public override class var className: String { "SeparableConv2D" }
+  let filters: Int
+  let multiplier: Int
+  let options: ConvolutionOptions
+  let depthwiseInitializer: Initializer
+  let pointwiseInitializer: Initializer
+  private var depthwise: Variable?
+  private var pointwise: Variable?
+  private var bias: Variable?
+
+  public init(
+    filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, depthMultiplier: Int = 1,
+    activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
+  ) {
+    (self.filters, multiplier) = (filters, depthMultiplier)
+    (depthwiseInitializer, pointwiseInitializer) = (.glorotUniform, .glorotUniform)
+    options = ConvolutionOptions(kernelSize, strides, padding, (1, 1), activation, useBias)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    filters = try config.required("filters")
+    multiplier = try config.int("depth_multiplier", 1)
+    options = try ConvolutionOptions(&config)
+    depthwiseInitializer = try Initializer(config.value("depthwise_initializer"), default: .glorotUniform, layer: config.className)
+    pointwiseInitializer = try Initializer(config.value("pointwise_initializer"), default: .glorotUniform, layer: config.className)
+    try config.refuse("depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint")
+    config.ignore("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+    try super.init(reading: &config)
+  }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    let input = try channels(inputs, name)
+    try options.check(name)
+    guard multiplier > 0, filters > 0 else { throw XferError.invalid("\(name): 'filters' and 'depth_multiplier' are to be above 0") }
+    depthwise = try addWeight("depthwise_kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], depthwiseInitializer)
+    pointwise = try addWeight("pointwise_kernel", [1, 1, input * multiplier, filters], pointwiseInitializer)
+    if options.useBias { bias = try addWeight("bias", [filters], options.biasInitializer) }
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let depthwise, let pointwise else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let spread = try graph.conv2D(
+      inputs[0], graph.variable(depthwise), depthwise: true, strides: options.strides, dilation: options.dilation, padding: options.padding)
+    let mixed = try graph.conv2D(spread, graph.variable(pointwise), bias: bias.map { graph.variable($0) })
+    return try options.activation.emit(mixed, graph)
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    options.config.merging([
+      "filters": .int(filters), "depth_multiplier": .int(multiplier), "depthwise_initializer": depthwiseInitializer.config,
+      "pointwise_initializer": pointwiseInitializer.config, "depthwise_regularizer": nil, "pointwise_regularizer": nil,
+      "depthwise_constraint": nil, "pointwise_constraint": nil,
+    ]) { $1 }
+  }
+}

@@ -1,0 +1,64 @@
+public import XferCore
+public import XferGraph
+
+/// `activation(x · kernel + bias)`; kernel (inputs, units).
+public final class Dense: Layer {
+  public override class var className: String { "Dense" }
+  let units: Int
+  let activation: ActivationFunction
+  let useBias: Bool
+  let kernelInitializer: Initializer
+  let biasInitializer: Initializer
+  private var kernel: Variable?
+  private var bias: Variable?
+
+  public init(
+    _ units: Int, activation: ActivationFunction = .linear, useBias: Bool = true, kernelInitializer: Initializer = .glorotUniform,
+    biasInitializer: Initializer = .zeros, name: String? = nil
+  ) {
+    (self.units, self.activation, self.useBias) = (units, activation, useBias)
+    (self.kernelInitializer, self.biasInitializer) = (kernelInitializer, biasInitializer)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    units = try config.required("units")
+    activation = try ActivationFunction(config.value("activation"), layer: config.className)
+    useBias = try config.bool("use_bias", true)
+    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
+    biasInitializer = try Initializer(config.value("bias_initializer"), default: .zeros, layer: config.className)
+    try config.refuse(
+      "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank", "quantization_config")
+    config.ignore("lora_alpha")
+    try super.init(reading: &config)
+  }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    guard units > 0 else { throw XferError.invalid("Dense: 'units' is to be above 0, \(units) was given") }
+    guard inputs.count == 1, inputs[0].count >= 2, let features = inputs[0].last ?? nil else {
+      throw XferError.shape("Dense wants one input [batch, …, features], \(inputs) was given")
+    }
+    kernel = try addWeight("kernel", [features, units], kernelInitializer)
+    if useBias { bias = try addWeight("bias", [units], biasInitializer) }
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let kernel else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let shape = graph.shape(inputs[0])
+    guard shape.count >= 2, shape.last == kernel.shape[0] else {
+      throw XferError.shape("\(name) was built for \(kernel.shape[0]) features, an input of shape \(shape) was given")
+    }
+    let rows = try graph.reshape(inputs[0], to: [shape.dropLast().reduce(1, *), kernel.shape[0]])
+    let product = try graph.matmul(rows, graph.variable(kernel), bias: bias.map { graph.variable($0) })
+    return try activation.emit(graph.reshape(product, to: shape.dropLast() + [units]), graph)
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    [
+      "units": .int(units), "activation": .string(activation.name), "use_bias": .bool(useBias),
+      "kernel_initializer": kernelInitializer.config, "bias_initializer": biasInitializer.config,
+      "kernel_regularizer": nil, "bias_regularizer": nil, "kernel_constraint": nil, "bias_constraint": nil,
+    ]
+  }
+}

@@ -1,0 +1,39 @@
+public import XferCore
+public import XferGraph
+
+/// In training sets a share `rate` of the elements to 0 and divides the others by 1 − rate (Srivastava et al. 2014).
+public final class Dropout: Layer {
+  public override class var className: String { "Dropout" }
+  let rate: Double
+  let seed: Int?
+  /// [seed, step]: not a weight, as in Keras.
+  private var state: Tensor?
+
+  public init(_ rate: Double, seed: Int? = nil, name: String? = nil) {
+    (self.rate, self.seed) = (rate, seed)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    rate = try config.double("rate", 0.5)
+    seed = try config.value("seed").map { _ in try config.int("seed", 0) }
+    try config.refuse("noise_shape")
+    try super.init(reading: &config)
+  }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    guard (0...1).contains(rate) else { throw XferError.invalid("\(name): 'rate' is to be from 0 to 1, \(rate) was given") }
+    let state = try Tensor(zeros: [2], dtype: .int64)
+    state.data.assumingMemoryBound(to: Int64.self)[0] = seed.map(Int64.init) ?? Int64(bitPattern: RandomSeed.next())
+    self.state = state
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard context.training, rate > 0, let state else { return inputs[0] }
+    return context.graph.dropout(inputs[0], rate: Float(rate), state: state)
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    ["rate": .double(rate), "seed": seed.map { .int($0) } ?? .null, "noise_shape": nil]
+  }
+}

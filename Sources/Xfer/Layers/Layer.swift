@@ -1,0 +1,183 @@
+import Synchronization
+public import XferCore
+public import XferGraph
+
+/// A shape whose batch dimension, and perhaps others, are open.
+public typealias OpenShape = [Int?]
+
+/// What a layer is told while it writes itself into a graph.
+public struct LoweringContext {
+  public let graph: Graph
+  /// The enclosing call's `training`.
+  public var training: Bool
+}
+
+/// The base of all layers and models: a name, weights, a `trainable` flag and a way to write itself into a graph.
+///
+/// A subclass names its Keras class, reads its config, makes its weights in ``build(_:)`` and emits ops in ``lower(_:_:)``; everything
+/// else (shapes, gradients, running, saving) follows from these.
+open class Layer {
+  open class var className: String { "Layer" }
+
+  public let name: String
+  public private(set) var built = false
+  /// The weights of this layer itself, in creation order.
+  public private(set) var ownWeights: [Variable] = []
+  private var moving: Set<ObjectIdentifier> = []
+  private var trainableFlag = true
+  let eager = EagerPlans()
+
+  public init(name: String?) {
+    self.name = name ?? AutomaticName.next(for: Self.className)
+  }
+
+  /// From a config object. Subclasses read their own keys first, then call this.
+  public init(reading config: inout Configuration) throws {
+    name = try config.value("name")?.stringValue ?? AutomaticName.next(for: Self.className)
+    trainableFlag = try config.bool("trainable", true)
+    config.ignore("dtype", "batch_input_shape", "build_config", "module", "registered_name")
+    try config.finish()
+  }
+
+  // MARK: For subclasses
+
+  /// Layers within, for models and wrappers.
+  open var sublayers: [Layer] { [] }
+  /// Makes the weights for inputs of these shapes. Called once.
+  open func build(_ inputs: [OpenShape]) throws {}
+  /// Emits the layer's ops.
+  open func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    throw XferError.unsupported("\(Self.className) cannot be called")
+  }
+  /// The class' own config keys as Keras writes them.
+  open var ownConfig: [String: JSONValue] { [:] }
+  /// Whether the layer takes several inputs; others take one.
+  open var mergesInputs: Bool { false }
+  /// The element type the layer reads.
+  open var inputDType: DType { .float32 }
+
+  /// Adds a weight, in creation order. `statistic` marks one that no optimizer moves.
+  public func addWeight(_ name: String, _ shape: [Int], _ initializer: Initializer, statistic: Bool = false) throws -> Variable {
+    let variable = Variable(
+      name: name, path: "\(self.name)/\(name)", tensor: try PendingValues.initializer(initializer, shape).make(shape),
+      trainable: !statistic && trainableFlag)
+    ownWeights.append(variable)
+    if statistic { moving.insert(ObjectIdentifier(variable)) }
+    return variable
+  }
+
+  // MARK: Trainable and weights
+
+  /// Whether the layer's weights are trained. Setting recurses to all layers within and takes effect at the next `compile`.
+  public var trainable: Bool {
+    get { trainableFlag }
+    set {
+      trainableFlag = newValue
+      for weight in ownWeights where !moving.contains(ObjectIdentifier(weight)) { weight.trainable = newValue }
+      for layer in sublayers { layer.trainable = newValue }
+    }
+  }
+
+  /// Sets the flag of this layer alone, as when a saved model is read: the layers within bring their own.
+  func setOwnTrainable(_ value: Bool) { trainableFlag = value }
+
+  public var weights: [Variable] { unique(ownWeights + sublayers.flatMap(\.weights)) }
+  public var trainableWeights: [Variable] {
+    trainable ? unique(ownWeights.filter(\.trainable) + sublayers.flatMap(\.trainableWeights)) : []
+  }
+  public var nonTrainableWeights: [Variable] {
+    let moved = Set(trainableWeights.map { ObjectIdentifier($0) })
+    return weights.filter { !moved.contains(ObjectIdentifier($0)) }
+  }
+  public func countParams() -> Int { weights.reduce(0) { $0 + $1.count } }
+
+  /// This layer and all within, outermost first.
+  public var allLayers: [Layer] { [self] + sublayers.flatMap(\.allLayers) }
+
+  private func unique(_ list: [Variable]) -> [Variable] {
+    var seen: Set<ObjectIdentifier> = []
+    return list.filter { seen.insert(ObjectIdentifier($0)).inserted }
+  }
+
+  // MARK: Calling
+
+  /// Makes the weights if that has not happened.
+  public func buildIfNeeded(_ inputs: [OpenShape]) throws {
+    guard !built else { return }
+    do {
+      try build(inputs)
+    } catch let error as XferError {
+      ownWeights = []
+      throw XferError(error.status, error.message.hasPrefix(name) ? error.message : "\(name): \(error.message)")
+    }
+    built = true
+  }
+
+  /// Calls the layer on symbolic inputs: records the call and gives the output's shape.
+  ///
+  /// An explicit `training` wins over that of every enclosing call, for good.
+  public func callAsFunction(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> SymbolicTensor {
+    guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
+    try buildIfNeeded(inputs.map(\.shape))
+    let scratch = Graph()
+    let values = inputs.map { scratch.input(TensorDescription($0.shape.map { $0 ?? 1 }, $0.dtype)) }
+    let result = try emit(values, LoweringContext(graph: scratch, training: training ?? false))
+    let node = FunctionalNode(layer: self, inputs: inputs, training: training)
+    return SymbolicTensor(shape: [nil] + scratch.shape(result).dropFirst().map { $0 }, dtype: scratch.dtype(result), node: node)
+  }
+
+  public func callAsFunction(_ input: SymbolicTensor, training: Bool? = nil) throws -> SymbolicTensor {
+    try callAsFunction([input], training: training)
+  }
+
+  /// ``lower(_:_:)`` with the layer's name on what it emits and its inputs in the type it reads.
+  func emit(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard inputs.count == 1 || mergesInputs else { throw XferError.invalid("\(name) takes one input, \(inputs.count) were given") }
+    let outer = context.graph.label
+    context.graph.label = name
+    defer { context.graph.label = outer }
+    return try lower(inputs.map { context.graph.cast($0, to: inputDType) }, context)
+  }
+
+  /// The full config as Keras writes it.
+  public var config: JSONValue {
+    .object(ownConfig.merging([
+      "name": .string(name), "trainable": .bool(trainable),
+      "dtype": ["module": "keras", "class_name": "DTypePolicy", "config": ["name": "float32"], "registered_name": nil],
+    ]) { own, _ in own })
+  }
+
+  /// {"module", "class_name", "config", "registered_name", "build_config"}.
+  public var serialized: JSONValue {
+    ["module": "keras.layers", "class_name": .string(Self.className), "config": config, "registered_name": nil]
+  }
+
+  func markBuilt() { built = true }
+}
+
+/// Names for layers without one: "dense", "dense_1", …, counted per class as Keras does.
+enum AutomaticName {
+  private static let counts = Mutex<[String: Int]>([:])
+
+  static func next(for className: String) -> String {
+    let base = snakeCase(className)
+    let index = counts.withLock { counts in
+      defer { counts[base, default: 0] += 1 }
+      return counts[base, default: 0]
+    }
+    return index == 0 ? base : "\(base)_\(index)"
+  }
+
+  /// "GlobalAveragePooling2D" → "global_average_pooling2d", "ReLU" → "re_lu".
+  static func snakeCase(_ name: String) -> String {
+    var result = ""
+    let letters = Array(name)
+    for (i, letter) in letters.enumerated() {
+      let previousLower = i > 0 && (letters[i - 1].isLowercase || letters[i - 1].isNumber)
+      let nextLower = i + 1 < letters.count && letters[i + 1].isLowercase
+      if letter.isUppercase, i > 0, (previousLower && !letters[i - 1].isNumber) || (nextLower && letters[i - 1].isLetter) { result += "_" }
+      result += letter.lowercased()
+    }
+    return result
+  }
+}

@@ -1,0 +1,37 @@
+public import XferCore
+
+/// Layers by Keras class name.
+public enum LayerRegistry {
+  private static let makers: [String: @Sendable (inout Configuration) throws -> Layer] = [
+    "Activation": { try Activation(config: &$0) },
+    "Add": { try Add(config: &$0) },
+    "AveragePooling2D": { try AveragePooling2D(config: &$0) },
+    "BatchNormalization": { try BatchNormalization(config: &$0) },
+    "ChannelReorder": { try ChannelReorder(config: &$0) },
+    "Concatenate": { try Concatenate(config: &$0) },
+    "Conv2D": { try Conv2D(config: &$0) },
+    "Dense": { try Dense(config: &$0) },
+    "DepthwiseConv2D": { try DepthwiseConv2D(config: &$0) },
+    "Dropout": { try Dropout(config: &$0) },
+    "Flatten": { try Flatten(config: &$0) },
+    "GlobalAveragePooling2D": { try GlobalAveragePooling2D(config: &$0) },
+    "InputLayer": { try InputLayer(config: &$0) },
+    "MaxPooling2D": { try MaxPooling2D(config: &$0) },
+    "ReLU": { try ReLU(config: &$0) },
+    "Rescaling": { try Rescaling(config: &$0) },
+    "SeparableConv2D": { try SeparableConv2D(config: &$0) },
+    "Softmax": { try Softmax(config: &$0) },
+    "ZeroPadding2D": { try ZeroPadding2D(config: &$0) },
+  ]
+
+  public static var classNames: [String] { makers.keys.sorted() }
+
+  /// A layer from its class name and Keras config.
+  public static func make(_ className: String, config: JSONValue = [:]) throws -> Layer {
+    guard let maker = makers[className] else {
+      throw XferError.notFound("unknown layer class '\(className)'\(hint(className, among: makers.keys))")
+    }
+    var configuration = try Configuration(config, for: className)
+    return try maker(&configuration)
+  }
+}

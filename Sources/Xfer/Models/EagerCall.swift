@@ -1,0 +1,35 @@
+public import XferCore
+import XferGraph
+
+extension Layer {
+  /// Calls the layer on data, reading the trainable flags of this moment.
+  ///
+  /// - Parameters:
+  ///   - inputs: tensors with the batch dimension first; integers and uint8 are converted to what the layer reads.
+  ///   - tape: records the call, so that gradients can be asked of it.
+  public func callAsFunction(_ inputs: [Tensor], training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {
+    guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
+    guard inputs.allSatisfy({ !$0.shape.isEmpty }) else { throw XferError.shape("\(name) wants inputs with a batch dimension, a scalar was given") }
+    try buildIfNeeded(inputs.map { $0.shape.map { $0 } })
+    let flags = allLayers.map(\.trainable)
+    let taped = tape.map { tape in inputs.map { tape.watches($0) } }
+    let key = EagerPlans.Key(
+      inputs: inputs.map(\.description), training: training, taped: taped, flags: flags, backend: Backend.choiceGeneration)
+    let make: () throws -> (Graph, [ValueID], ValueID) = { [self] in
+      let graph = Graph()
+      let values = inputs.map { graph.input($0.description) }
+      return (graph, values, try emit(values, LoweringContext(graph: graph, training: training)))
+    }
+    guard let tape else {
+      let entry = try eager.shared(key, make: make)
+      try entry.plan.run(Array(zip(entry.inputs, inputs)))
+      return try entry.plan.read(entry.output).copy()
+    }
+    let entry = try eager.exclusive(key, variables: trainableWeights, make: make)
+    return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }
+  }
+
+  public func callAsFunction(_ input: Tensor, training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {
+    try callAsFunction([input], training: training, tape: tape)
+  }
+}

@@ -1,0 +1,70 @@
+import XferCore
+import XferGraph
+
+/// Plans made for calls on data, kept by the shapes and flags they were made for.
+final class EagerPlans {
+  struct Key: Hashable {
+    var inputs: [TensorDescription]
+    var training: Bool
+    /// For which inputs, and whether for weights, gradients can be asked; nil without a tape.
+    var taped: [Bool]?
+    var flags: [Bool]
+    var backend: UInt64
+  }
+
+  /// A plan with the values to feed and read.
+  final class Entry {
+    let plan: Plan
+    let inputs: [ValueID]
+    let output: ValueID
+    /// The gradient that comes in, and those that go out.
+    let seed: ValueID?
+    let inputGradients: [ValueID?]
+    let weightGradients: [(variable: Variable, gradient: ValueID)]
+
+    init(plan: Plan, inputs: [ValueID], output: ValueID, seed: ValueID?, inputGradients: [ValueID?], weightGradients: [(Variable, ValueID)]) {
+      (self.plan, self.inputs, self.output, self.seed) = (plan, inputs, output, seed)
+      (self.inputGradients, self.weightGradients) = (inputGradients, weightGradients)
+    }
+  }
+
+  private let arena = Arena()
+  private var plans: [Key: Entry] = [:]
+  private var idle: [Key: [Entry]] = [:]
+  private var order: [Key] = []
+
+  /// The plan for a call without a tape: one a key, all in one block of memory.
+  func shared(_ key: Key, make: () throws -> (Graph, [ValueID], ValueID)) throws -> Entry {
+    if let known = plans[key] { return known }
+    let (graph, inputs, output) = try make()
+    var options = Plan.Options()
+    options.arena = arena
+    options.kept = [output]
+    let entry = Entry(plan: try Plan(graph, options: options), inputs: inputs, output: output, seed: nil, inputGradients: [], weightGradients: [])
+    // Shapes that change with every call must not collect plans without end.
+    if order.count >= 8 { plans[order.removeFirst()] = nil }
+    plans[key] = entry
+    order.append(key)
+    return entry
+  }
+
+  /// A plan for one recorded call: its values must survive until the tape is done, so no two calls share one.
+  func exclusive(_ key: Key, variables: [Variable], make: () throws -> (Graph, [ValueID], ValueID)) throws -> Entry {
+    if let entry = idle[key]?.popLast() { return entry }
+    let (graph, inputs, output) = try make()
+    let seed = graph.input(TensorDescription(graph.shape(output)))
+    let wantedInputs = zip(inputs, key.taped ?? []).filter(\.1).map(\.0)
+    var gradients: [ValueID: ValueID] = [:]
+    let wanted = variables.map { graph.variable($0) } + wantedInputs
+    try graph.differentiate(seeds: [(output, seed)], wanted: wanted) { value, gradient in if let gradient { gradients[value] = gradient } }
+    var options = Plan.Options()
+    options.plastic = variables
+    // Gradients may be asked for again, of another target: the backward half must not write over what it reads.
+    options.kept = [output] + gradients.values + graph.valuesForBackward()
+    return Entry(
+      plan: try Plan(graph, options: options), inputs: inputs, output: output, seed: seed, inputGradients: inputs.map { gradients[$0] },
+      weightGradients: variables.compactMap { variable in gradients[graph.variable(variable)].map { (variable, $0) } })
+  }
+
+  func giveBack(_ entry: Entry, _ key: Key) { idle[key, default: []].append(entry) }
+}

@@ -1,0 +1,132 @@
+public import XferCore
+public import XferGraph
+
+/// A network: layers between input and output symbols. A model is itself a layer and nests.
+public class Model: Layer {
+  public override class var className: String { "Functional" }
+
+  public private(set) var inputs: [SymbolicTensor]
+  public private(set) var outputs: [SymbolicTensor]
+  /// Calls in an order in which they can run.
+  private(set) var nodes: [FunctionalNode] = []
+  /// The layers in Keras' order: by depth, then by discovery from the outputs.
+  public private(set) var layers: [Layer] = []
+  /// Facts saved with the model: class names, preprocessing.
+  public var metadata: [String: JSONValue] = [:]
+  /// What `compile` made.
+  public internal(set) var trainer: Trainer?
+  let predictor = EagerPlans()
+
+  public init(inputs: [SymbolicTensor], outputs: [SymbolicTensor], name: String? = nil) throws {
+    guard !inputs.isEmpty, !outputs.isEmpty else { throw XferError.invalid("Model wants at least one input and one output") }
+    (self.inputs, self.outputs) = (inputs, outputs)
+    super.init(name: name ?? AutomaticName.next(for: Self.className))
+    try connect()
+    markBuilt()
+  }
+
+  public convenience init(_ input: SymbolicTensor, _ output: SymbolicTensor, name: String? = nil) throws {
+    try self.init(inputs: [input], outputs: [output], name: name)
+  }
+
+  func connect() throws {
+    let network = try NetworkMap(inputs: inputs, outputs: outputs)
+    (nodes, layers) = (network.nodes, network.layers)
+    var seen: [String: Layer] = [:]
+    for layer in layers {
+      if let other = seen[layer.name], other !== layer {
+        throw XferError.invalid("two layers of the model '\(name)' are called '\(layer.name)'; names are to be unique")
+      }
+      seen[layer.name] = layer
+    }
+  }
+
+  func rewire(inputs: [SymbolicTensor], outputs: [SymbolicTensor]) throws {
+    (self.inputs, self.outputs) = (inputs, outputs)
+    try connect()
+  }
+
+  public override var sublayers: [Layer] { layers }
+  public override var mergesInputs: Bool { true }
+  public override var inputDType: DType { inputs.first?.dtype ?? .float32 }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard outputs.count == 1 else { throw XferError.unsupported("\(name) has \(outputs.count) outputs; models of one output are supported") }
+    guard inputs.count == self.inputs.count else {
+      throw XferError.invalid("model '\(name)' wants \(self.inputs.count) inputs, \(inputs.count) were given")
+    }
+    var values: [ObjectIdentifier: ValueID] = [:]
+    for (symbol, value) in zip(self.inputs, inputs) {
+      let wanted = symbol.shape.dropFirst().map { $0 ?? 0 }
+      guard Array(context.graph.shape(value).dropFirst()) == wanted else {
+        throw XferError.shape("model '\(name)' wants an input of shape [batch] + \(wanted), \(context.graph.shape(value)) was given")
+      }
+      values[ObjectIdentifier(symbol)] = value
+    }
+    for node in nodes {
+      guard let output = node.output, values[ObjectIdentifier(output)] == nil else { continue }
+      let arguments = try node.inputs.map { symbol in
+        try values[ObjectIdentifier(symbol)] ?? { throw XferError.internal("\(node.layer.name): an input was not computed") }()
+      }
+      var inner = context
+      inner.training = node.training ?? context.training
+      values[ObjectIdentifier(output)] = try node.layer.emit(arguments, inner)
+    }
+    guard let result = values[ObjectIdentifier(outputs[0])] else { throw XferError.internal("model '\(name)' computed no output") }
+    return result
+  }
+
+  /// The layer of this name; the error names the nearest one.
+  public func getLayer(_ name: String) throws -> Layer {
+    guard let layer = layers.first(where: { $0.name == name }) else {
+      throw XferError.notFound("model '\(self.name)' has no layer '\(name)'\(hint(name, among: layers.map(\.name)))")
+    }
+    return layer
+  }
+
+  // MARK: Config
+
+  public override var config: JSONValue {
+    var index: [ObjectIdentifier: (calls: Int, nodes: [ObjectIdentifier: Int])] = [:]
+    for node in nodes {
+      let id = ObjectIdentifier(node.layer)
+      var entry = index[id] ?? (0, [:])
+      entry.nodes[ObjectIdentifier(node)] = entry.calls
+      entry.calls += 1
+      index[id] = entry
+    }
+    func history(_ symbol: SymbolicTensor) -> [JSONValue] {
+      let call = index[ObjectIdentifier(symbol.node.layer)]?.nodes[ObjectIdentifier(symbol.node)] ?? 0
+      return [.string(symbol.node.layer.name), .int(call), 0]
+    }
+    func tensor(_ symbol: SymbolicTensor) -> JSONValue {
+      [
+        "class_name": "__keras_tensor__",
+        "config": ["shape": .array(symbol.shape.map { $0.map { .int($0) } ?? .null }), "dtype": .string(symbol.dtype.name), "keras_history": .array(history(symbol))],
+      ]
+    }
+    func inbound(_ node: FunctionalNode) -> JSONValue {
+      let arguments = node.inputs.map(tensor)
+      let mergesList = node.layer.mergesInputs && !(node.layer is Model)
+      return [
+        "args": mergesList ? [.array(arguments)] : .array(arguments),
+        "kwargs": node.training.map { ["training": .bool($0)] } ?? [:],
+      ]
+    }
+    let members = layers.map { layer -> JSONValue in
+      var entry = layer.serialized.objectValue ?? [:]
+      entry["name"] = .string(layer.name)
+      entry["inbound_nodes"] = .array(nodes.filter { $0.layer === layer && !($0.layer is InputLayer) }.map(inbound))
+      return .object(entry)
+    }
+    return [
+      "name": .string(name), "trainable": .bool(trainable), "layers": .array(members),
+      "input_layers": inputs.count == 1 ? .array(history(inputs[0])) : .array(inputs.map { .array(history($0)) }),
+      "output_layers": outputs.count == 1 ? .array(history(outputs[0])) : .array(outputs.map { .array(history($0)) }),
+    ]
+  }
+
+  public override var serialized: JSONValue {
+    ["module": "keras.src.models.functional", "class_name": "Functional", "config": config, "registered_name": "Functional"]
+  }
+}

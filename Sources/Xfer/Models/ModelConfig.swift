@@ -1,0 +1,128 @@
+public import XferCore
+
+extension Model {
+  /// The architecture as JSON text, without weights.
+  public func toJSON() -> String { serialized.text() }
+
+  /// A model from ``toJSON()`` or a `.keras` file's `config.json`, with fresh weights.
+  public static func fromJSON(_ text: String) throws -> Model {
+    let json = try JSONValue(parsing: text, what: "the model's config")
+    return try Deserializer().model(json)
+  }
+}
+
+/// Builds layers and models from Keras config JSON. Shared layers are made once and called often.
+struct Deserializer {
+  /// Nesting a hostile file may ask for.
+  private var depth = 0
+
+  init() {}
+
+  private func deeper() throws -> Deserializer {
+    guard depth < 32 else { throw XferError.format("the model's config nests more than 32 models") }
+    var inner = self
+    inner.depth += 1
+    return inner
+  }
+
+  func layer(_ json: JSONValue) throws -> Layer {
+    guard let className = json["class_name"]?.stringValue else { throw XferError.format("a layer without 'class_name' in the model's config") }
+    switch className {
+    case "Functional", "Model", "Sequential": return try deeper().model(json)
+    default: return try LayerRegistry.make(className, config: json["config"] ?? [:])
+    }
+  }
+
+  func model(_ json: JSONValue) throws -> Model {
+    guard let className = json["class_name"]?.stringValue, let config = json["config"] else {
+      throw XferError.format("the model's config is to have 'class_name' and 'config'")
+    }
+    let model: Model
+    switch className {
+    case "Functional", "Model": model = try functional(config)
+    case "Sequential":
+      model = try Sequential((config["layers"]?.arrayValue ?? []).map { try layer($0) }, name: config["name"]?.stringValue)
+    default: throw XferError.unsupported("a model of class '\(className)'; Functional and Sequential are supported")
+    }
+    if config["trainable"]?.boolValue == false { model.setOwnTrainable(false) }
+    return model
+  }
+
+  private func functional(_ config: JSONValue) throws -> Model {
+    let entries = config["layers"]?.arrayValue ?? []
+    guard !entries.isEmpty else { throw XferError.format("a functional model without layers in the config") }
+    var layers: [String: Layer] = [:]
+    var symbols: [String: [Int: SymbolicTensor]] = [:]
+    var pending: [(name: String, call: Int, node: JSONValue)] = []
+    for entry in entries {
+      let made = try layer(entry)
+      let name = entry["name"]?.stringValue ?? entry["config"]?["name"]?.stringValue ?? made.name
+      layers[name] = made
+      if let input = made as? InputLayer {
+        symbols[name] = [0: SymbolicTensor(
+          shape: [nil] + input.shape.map { $0 }, dtype: input.dtype, node: FunctionalNode(layer: input, inputs: [], training: nil))]
+      }
+      for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
+    }
+    // Calls may be listed before what they read: go round until nothing moves.
+    while !pending.isEmpty {
+      var waiting: [(name: String, call: Int, node: JSONValue)] = []
+      for item in pending {
+        let call = try InboundCall(item.node, layer: item.name)
+        let arguments = call.sources.map { symbols[$0.layer]?[$0.call] }
+        guard !arguments.contains(where: { $0 == nil }), let layer = layers[item.name] else {
+          waiting.append(item)
+          continue
+        }
+        symbols[item.name, default: [:]][item.call] = try layer(arguments.compactMap { $0 }, training: call.training)
+      }
+      guard waiting.count < pending.count else {
+        throw XferError.format("the model's config: '\(waiting[0].name)' reads a layer that does not exist or depends on itself")
+      }
+      pending = waiting
+    }
+    func ends(_ key: String) throws -> [SymbolicTensor] {
+      let list = config[key]?.arrayValue ?? []
+      let items = list.first?.stringValue != nil ? [JSONValue.array(list)] : list
+      return try items.map { item in
+        guard let name = item.arrayValue?.first?.stringValue, let call = item.arrayValue?.dropFirst().first?.intValue,
+          let symbol = symbols[name]?[call]
+        else { throw XferError.format("the model's config: '\(key)' names \(item.text()), which does not exist") }
+        return symbol
+      }
+    }
+    return try Model(inputs: ends("input_layers"), outputs: ends("output_layers"), name: config["name"]?.stringValue)
+  }
+}
+
+/// One entry of `inbound_nodes`: Keras 3's args/kwargs, or the nested lists of Keras 2.
+private struct InboundCall {
+  var sources: [(layer: String, call: Int)] = []
+  var training: Bool?
+
+  init(_ json: JSONValue, layer: String) throws {
+    if let arguments = json["args"] {
+      collect(arguments)
+      training = json["kwargs"]?["training"]?.boolValue
+    } else {
+      for item in json.arrayValue ?? [] {
+        guard let list = item.arrayValue, list.count >= 3, let name = list[0].stringValue, let call = list[1].intValue else {
+          throw XferError.format("the model's config: layer '\(layer)' has an inbound node that cannot be read: \(item.text())")
+        }
+        sources.append((name, call))
+        if list.count > 3, let explicit = list[3]["training"]?.boolValue { training = explicit }
+      }
+    }
+    guard !sources.isEmpty else { throw XferError.format("the model's config: layer '\(layer)' is called on nothing") }
+  }
+
+  private mutating func collect(_ json: JSONValue) {
+    if let history = json["config"]?["keras_history"]?.arrayValue, history.count == 3, let name = history[0].stringValue,
+      let call = history[1].intValue
+    {
+      sources.append((name, call))
+    } else {
+      for item in json.arrayValue ?? [] { collect(item) }
+    }
+  }
+}

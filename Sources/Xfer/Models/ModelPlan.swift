@@ -1,0 +1,34 @@
+public import XferCore
+public import XferGraph
+
+extension Model {
+  /// The plan by which the model would run with this batch size: inference, or a training step of the compiled model.
+  public func plan(batchSize: Int, training: Bool = false) throws -> Plan {
+    guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
+    if training {
+      let trainer = try compiled()
+      // Integer labels are one a sample, other targets have the predictions' shape.
+      let target = trainer.loss.targetDType == .int32 ? [] : outputs[0].shape.dropFirst().map { $0 ?? 1 }
+      return try trainer.plan(batchSize: batchSize, targetShape: target)
+    }
+    let graph = Graph()
+    let values = inputs.map { graph.input(TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype)) }
+    var options = Plan.Options()
+    options.kept = [try emit(values, LoweringContext(graph: graph, training: false))]
+    return try Plan(graph, options: options)
+  }
+}
+
+extension Plan {
+  /// {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n}.
+  public var json: JSONValue {
+    let nodes = report().map { node -> JSONValue in
+      [
+        "layer": .string(node.layer), "op": .string(node.op), "backend": .string(node.backend), "shape": .array(node.shape.map { .int($0) }),
+        "phase": .string("\(node.phase)"), "fused_from": .array(node.fusedFrom.map { .string($0) }), "flops": .double(node.flops),
+        "bytes": .int(node.bytes),
+      ]
+    }
+    return ["nodes": .array(nodes), "peak_bytes": .int(peakBytes)]
+  }
+}

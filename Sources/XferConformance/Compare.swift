@@ -1,0 +1,69 @@
+import CXfer
+
+/// The reference's results and how far others may be from them.
+struct Expectation {
+  let test: Case
+  let results: [[UInt8]]
+  private let magnitudes: [[Float]]
+
+  init(_ test: Case, reference: Runner) throws(Failure) {
+    self.test = test
+    results = try reference.run(test)
+    var magnitudes: [[Float]] = []
+    if test.tolerance.magnitude > 0 {
+      var absolute = test
+      absolute.attributes = test.linearAttributes ?? test.attributes
+      for i in absolute.inputs.indices where absolute.inputs[i].desc.dtype == XFER_F32 {
+        absolute.inputs[i].floats = absolute.inputs[i].floats.map(\.magnitude)
+      }
+      magnitudes = try reference.run(absolute).map { $0.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) } }
+    }
+    self.magnitudes = magnitudes
+  }
+
+  /// The largest error in units of the tolerance, over all outputs. Throws the first element that is worse than 1.
+  func compare(_ got: [[UInt8]]) throws(Failure) -> Double {
+    var worst = 0.0
+    for (output, desc) in test.outputs.enumerated() {
+      for i in 0..<desc.elementCount {
+        if same(got[output], results[output], i, desc) { continue }
+        let wanted = element(results[output], i, desc.dtype)
+        let value = element(got[output], i, desc.dtype)
+        var allowed = test.tolerance.relative * wanted.magnitude + test.tolerance.absolute
+        if test.tolerance.magnitude > 0 { allowed += test.tolerance.magnitude * Double(magnitudes[output][i]) }
+        let error = (value - wanted).magnitude
+        guard error <= allowed else {
+          throw Failure(
+            reason: "output \(output), element \(i) of \(desc.elementCount): \(value) instead of \(wanted), tolerated is \(allowed)")
+        }
+        if error > 0 { worst = max(worst, error / allowed) }
+      }
+    }
+    return worst
+  }
+}
+
+/// Equal bits, or NaN of any bits on both sides.
+private func same(_ a: [UInt8], _ b: [UInt8], _ i: Int, _ desc: xfer_tensor_desc) -> Bool {
+  let range = i * desc.elementSize..<(i + 1) * desc.elementSize
+  if a[range] == b[range] { return true }
+  let (x, y) = (element(a, i, desc.dtype), element(b, i, desc.dtype))
+  return x.isNaN && y.isNaN
+}
+
+/// An element as a number. Of a 16-bit float, its bits, for they have to be equal anyway.
+func element(_ bytes: [UInt8], _ i: Int, _ dtype: xfer_dtype) -> Double {
+  bytes.withUnsafeBytes { raw in
+    switch dtype {
+    case XFER_F32: Double(raw.loadUnaligned(fromByteOffset: i * 4, as: Float.self))
+    case XFER_F64: raw.loadUnaligned(fromByteOffset: i * 8, as: Double.self)
+    case XFER_I32: Double(raw.loadUnaligned(fromByteOffset: i * 4, as: Int32.self))
+    case XFER_I64: Double(raw.loadUnaligned(fromByteOffset: i * 8, as: Int64.self))
+    case XFER_F16: half(raw.loadUnaligned(fromByteOffset: i * 2, as: UInt16.self), infinity: 0x7C00)
+    case XFER_BF16: half(raw.loadUnaligned(fromByteOffset: i * 2, as: UInt16.self), infinity: 0x7F80)
+    default: Double(raw[i])
+    }
+  }
+}
+
+private func half(_ bits: UInt16, infinity: UInt16) -> Double { bits & 0x7FFF > infinity ? .nan : Double(bits) }

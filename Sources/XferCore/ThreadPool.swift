@@ -1,0 +1,152 @@
+import Glibc
+import Synchronization
+import CPlatform
+public import CXfer
+
+/// The one pool every kernel of a process runs on.
+///
+/// A loop is cut into pieces which idle threads claim one after another, so a core that is taken away for
+/// a moment delays one piece, not half the loop. A loop started while another is under way (from within a piece, or from
+/// a second thread of the program) runs on its caller.
+public final class ThreadPool: @unchecked Sendable {
+  public static let shared = ThreadPool()
+
+  private struct Job {
+    var fn: xfer_task_fn
+    var context: UnsafeMutableRawPointer?
+    var count: Int64
+    var grain: Int64
+  }
+
+  private let next = Atomic<Int64>(0)
+  private let generation = Atomic<UInt64>(0)
+  private let pending = Atomic<Int>(0)
+  private let wanted: Atomic<Int>
+  private let sleepers = Atomic<Int>(0)
+  private let busy = Mutex(())
+  private var job: Job?
+  private var workers = 0
+  private let lock: UnsafeMutablePointer<pthread_mutex_t>
+  private let wake: UnsafeMutablePointer<pthread_cond_t>
+
+  /// Spins before a waiting worker sleeps: about the gap between two kernels of a small network.
+  private static let spins = 4000
+
+  private init() {
+    lock = .allocate(capacity: 1)
+    wake = .allocate(capacity: 1)
+    pthread_mutex_init(lock, nil)
+    pthread_cond_init(wake, nil)
+    var count = availableCores()
+    if let text = getenv("XFER_THREADS"), let given = Int(String(cString: text)), given > 0 { count = given }
+    wanted = Atomic(min(count, 256))
+  }
+
+  /// Threads a loop may use, the caller included.
+  public var threadCount: Int { wanted.load(ordering: .relaxed) }
+
+  /// Takes effect with the next loop. 0 asks for all cores.
+  public func setThreadCount(_ count: Int) throws {
+    guard (0...256).contains(count) else { throw XferError.invalid("threads: \(count) was given, 0 (all cores) to 256 is possible") }
+    wanted.store(count == 0 ? availableCores() : count, ordering: .relaxed)
+  }
+
+  public func run(count: Int64, grain: Int64, _ fn: xfer_task_fn, _ context: UnsafeMutableRawPointer?) {
+    guard count > 0 else { return }
+    let grain = max(1, grain)
+    let threads = threadCount
+    if threads == 1 || count <= grain {
+      fn(context, 0, count, 0)
+      return
+    }
+    let ran: Void? = busy.withLockIfAvailable { _ in
+      startWorkers(threads - 1)
+      job = Job(fn: fn, context: context, count: count, grain: grain)
+      next.store(0, ordering: .relaxed)
+      pending.store(workers, ordering: .relaxed)
+      generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
+      if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
+        pthread_mutex_lock(lock)
+        pthread_cond_broadcast(wake)
+        pthread_mutex_unlock(lock)
+      }
+      work(fn, context, count, grain, worker: 0)
+      var waited = 0
+      while pending.load(ordering: .acquiring) > 0 {
+        waited += 1
+        if waited > 10_000 { sched_yield() } else { xfer_cpu_relax() }
+      }
+    }
+    if ran == nil { fn(context, 0, count, 0) }
+  }
+
+  private func work(_ fn: xfer_task_fn, _ context: UnsafeMutableRawPointer?, _ count: Int64, _ grain: Int64, worker: Int32) {
+    while true {
+      let begin = next.wrappingAdd(grain, ordering: .relaxed).oldValue
+      if begin >= count { return }
+      fn(context, begin, min(begin + grain, count), worker)
+    }
+  }
+
+  private func startWorkers(_ count: Int) {
+    while workers < count {
+      workers += 1
+      let start = Unmanaged.passRetained(WorkerStart(pool: self, index: Int32(workers), seen: generation.load(ordering: .relaxed)))
+      var thread = pthread_t()
+      let failed = pthread_create(&thread, nil, { argument in
+        guard let argument else { return nil }
+        let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+        start.pool.serve(start.index, seen: start.seen)
+        return nil
+      }, start.toOpaque())
+      if failed != 0 {
+        start.release()
+        workers -= 1
+        return
+      }
+      pthread_detach(thread)
+    }
+  }
+
+  private func serve(_ index: Int32, seen: UInt64) {
+    var signals = sigset_t()
+    sigfillset(&signals)
+    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    var seen = seen
+    while true {
+      var spun = 0
+      while generation.load(ordering: .acquiring) == seen, spun < Self.spins {
+        spun += 1
+        xfer_cpu_relax()
+      }
+      if generation.load(ordering: .sequentiallyConsistent) == seen {
+        pthread_mutex_lock(lock)
+        sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
+        while generation.load(ordering: .sequentiallyConsistent) == seen { pthread_cond_wait(wake, lock) }
+        sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+        pthread_mutex_unlock(lock)
+      }
+      seen = generation.load(ordering: .acquiring)
+      // A worker beyond the wanted count stays idle: it only reports.
+      if let job, Int(index) < threadCount { work(job.fn, job.context, job.count, job.grain, worker: index) }
+      pending.wrappingSubtract(1, ordering: .releasing)
+    }
+  }
+}
+
+private final class WorkerStart {
+  let pool: ThreadPool
+  let index: Int32
+  let seen: UInt64
+  init(pool: ThreadPool, index: Int32, seen: UInt64) {
+    self.pool = pool
+    self.index = index
+    self.seen = seen
+  }
+}
+
+/// Cores this process may run on.
+private func availableCores() -> Int {
+  let allowed = Int(xfer_available_cores())
+  return allowed > 0 ? allowed : max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+}

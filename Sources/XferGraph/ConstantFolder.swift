@@ -1,0 +1,131 @@
+import CXfer
+import XferCore
+
+/// What a plan computes ahead of its runs: nodes whose inputs are constant, and constants packed for the backend that reads them.
+final class ConstantFolder {
+  private let graph: Graph
+  private let constant: Set<ValueID>
+  private let backends: [Backend]
+  private let nodes: [Node]
+  private var kernels: [Kernel] = []
+  private var results: [ValueID: Tensor] = [:]
+  private var packings: [PackingSite: Packing] = [:]
+  /// Constant results some kernel reads as they are.
+  private var plainReads: Set<ValueID> = []
+
+  private struct PackingSite: Hashable { let output: ValueID; let input: Int }
+  private struct Packing {
+    let op: OpSpecification
+    let value: ValueID
+    let backend: Backend
+    let bytes: Int
+    let layout: UInt64
+    var packed: Tensor?
+  }
+
+  init(_ graph: Graph, constant: Set<ValueID>, running: [Node], backends: [Backend]) throws {
+    self.graph = graph
+    self.constant = constant
+    self.backends = backends
+    var needed: Set<ValueID> = Set(running.flatMap { $0.inputs.map { graph.root($0) } })
+    var order: [Node] = []
+    for node in graph.nodes.reversed() where node.phase != .update && node.outputs.allSatisfy(constant.contains) {
+      guard node.outputs.contains(where: needed.contains) else { continue }
+      needed.formUnion(node.inputs.map { graph.root($0) })
+      order.append(node)
+    }
+    nodes = order.reversed()
+    kernels = try nodes.map { node in
+      let op = specification(node, constants: 0)
+      return try Kernel(op, backend: op.choose(among: backends), packed: 0)
+    }
+  }
+
+  private func specification(_ node: Node, constants: UInt64) -> OpSpecification {
+    OpSpecification(
+      kind: node.kind, attributes: node.attributes, inputs: node.inputs.map { graph.description($0) },
+      outputs: node.outputs.map { graph.description($0) }, constants: constants, label: node.label)
+  }
+
+  /// Chooses a backend for a running node and prepares its kernel, its constants packed where the backend wants that.
+  func prepare(_ node: Node) throws -> Kernel {
+    var mask: UInt64 = 0
+    for (index, input) in node.inputs.enumerated().prefix(64) where constant.contains(graph.root(input)) { mask |= 1 << UInt64(index) }
+    let op = specification(node, constants: mask)
+    let backend = try op.choose(among: backends)
+    var packed: UInt64 = 0
+    for (index, input) in node.inputs.enumerated().prefix(64) where mask >> UInt64(index) & 1 == 1 {
+      let value = graph.root(input)
+      if let packing = op.packing(of: index, by: backend) {
+        packed |= 1 << UInt64(index)
+        packings[PackingSite(output: node.outputs[0], input: index)] = Packing(
+          op: op, value: value, backend: backend, bytes: packing.bytes, layout: packing.layout)
+      } else {
+        plainReads.insert(value)
+      }
+    }
+    return try Kernel(op, backend: backend, packed: packed)
+  }
+
+  /// Computes and packs all constants from the weights' present values.
+  func refresh() throws {
+    // The old packed forms may be found again in the shared cache: keep them until the new ones are there.
+    let previous = packings
+    results = [:]
+    for (node, kernel) in zip(nodes, kernels) {
+      let outputs = try node.outputs.map { try Tensor(zeros: graph.shape($0), dtype: graph.dtype($0)) }
+      let workspace = try Tensor(zeros: [kernel.workspace + 64], dtype: .uint8)
+      let inputs = try node.inputs.map { UnsafeRawPointer(try source($0)) as UnsafeRawPointer? }
+      let pointers = outputs.map { $0.data as UnsafeMutableRawPointer? }
+      try inputs.withUnsafeBufferPointer { inputs in
+        try pointers.withUnsafeBufferPointer { pointers in
+          guard let ins = inputs.baseAddress, let outs = pointers.baseAddress else { return }
+          try check(kernel.execute(ins, outs, workspace.data), "\(node.label): \(node.kind.name)")
+        }
+      }
+      for (value, tensor) in zip(node.outputs, outputs) { results[value] = tensor }
+    }
+    var keys: [ValueID: String] = [:]
+    for (site, packing) in packings {
+      packings[site]?.packed = try PackedWeights.get(
+        key(packing.value, &keys), packing.op, input: site.input, backend: packing.backend, bytes: packing.bytes, layout: packing.layout,
+        source: source(packing.value))
+    }
+    results = results.filter { plainReads.contains($0.key) }
+    _ = previous
+  }
+
+  func packed(_ node: Node, _ input: Int) -> UnsafeMutableRawPointer? {
+    node.outputs.first.flatMap { packings[PackingSite(output: $0, input: input)]?.packed?.data }
+  }
+
+  func address(_ value: ValueID) -> UnsafeMutableRawPointer? { results[value]?.data }
+
+  private func source(_ value: ValueID) throws -> UnsafeMutableRawPointer {
+    let root = graph.root(value)
+    switch graph.values[root.index].source {
+    case .variable(let variable): return variable.tensor.data
+    case .constant(let tensor), .state(let tensor): return tensor.data
+    default:
+      guard let tensor = results[root] else { throw XferError.internal("constant '\(graph.values[root.index].label)' was not computed") }
+      return tensor.data
+    }
+  }
+
+  /// A text that is equal for equal constants: how a value was computed, from which weights in which version.
+  private func key(_ value: ValueID, _ known: inout [ValueID: String]) throws -> String {
+    let root = graph.root(value)
+    if let text = known[root] { return text }
+    let text: String
+    switch graph.values[root.index].source {
+    case .variable(let variable): text = "v\(variable.identity).\(variable.version)"
+    case .constant(let tensor): text = "c\(tensor.identity)"
+    default:
+      guard let node = nodes.first(where: { $0.outputs.contains(root) }) else { throw XferError.internal("a constant without a source") }
+      let inputs = try node.inputs.map { try key($0, &known) + "\(graph.shape($0))" }
+      text = "(\(node.kind.rawValue) \(node.attributes.bytes) \(inputs.joined(separator: " ")) \(node.outputs.firstIndex(of: root) ?? 0))"
+    }
+    known[root] = text
+    return text
+  }
+}

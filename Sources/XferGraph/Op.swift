@@ -1,0 +1,92 @@
+public import CXfer
+public import XferCore
+
+/// The primitive operations of a graph: the numbers of `XFER_OP_*`, which documents each.
+public enum OpKind: Int32, Sendable, CaseIterable {
+  case matmul = 1
+  case conv2D, conv2DBackwardInput, conv2DBackwardKernel
+  case depthwiseConv2D, depthwiseConv2DBackwardInput, depthwiseConv2DBackwardKernel
+  case pool2D, pool2DBackward, reduce, broadcast, activation, activationBackward, softmax, softmaxBackward, binary
+  case scaleShift, moments, normalizeParameters, batchNormBackwardReduce, batchNormBackwardInput
+  case concat, slice, pad, dropout, permuteChannels, cast, resizeBilinear
+  case binaryCrossentropy, binaryCrossentropyBackward
+  case sparseCategoricalCrossentropy, sparseCategoricalCrossentropyBackward
+  case sgd, adam, lerp
+
+  /// The name reports print.
+  public var name: String { "\(self)" }
+}
+
+/// The attribute structure of an op, as a backend sees it.
+public enum OpAttributes {
+  case none
+  case matmul(xfer_matmul_attributes)
+  case conv(xfer_conv_attributes)
+  case pool(xfer_pool_attributes)
+  case reduce(xfer_reduce_attributes)
+  case broadcast(xfer_broadcast_attributes)
+  case activation(xfer_activation_attributes)
+  case binary(xfer_binary_attributes)
+  case normalize(xfer_normalize_attributes)
+  case axis(xfer_axis_attributes)
+  case box(xfer_box_attributes)
+  case dropout(xfer_dropout_attributes)
+  case crossentropy(xfer_crossentropy_attributes)
+  case sgd(xfer_sgd_attributes)
+  case adam(xfer_adam_attributes)
+  case lerp(xfer_lerp_attributes)
+
+  /// Calls `body` with the structure's address, nil for an op without attributes.
+  func withPointer<T>(_ body: (UnsafeRawPointer?) throws -> T) rethrows -> T {
+    func pass<A>(_ value: A) throws -> T { try withUnsafePointer(to: value) { try body(UnsafeRawPointer($0)) } }
+    return try {
+      switch self {
+      case .none: try body(nil)
+      case .matmul(let value): try pass(value)
+      case .conv(let value): try pass(value)
+      case .pool(let value): try pass(value)
+      case .reduce(let value): try pass(value)
+      case .broadcast(let value): try pass(value)
+      case .activation(let value): try pass(value)
+      case .binary(let value): try pass(value)
+      case .normalize(let value): try pass(value)
+      case .axis(let value): try pass(value)
+      case .box(let value): try pass(value)
+      case .dropout(let value): try pass(value)
+      case .crossentropy(let value): try pass(value)
+      case .sgd(let value): try pass(value)
+      case .adam(let value): try pass(value)
+      case .lerp(let value): try pass(value)
+      }
+    }()
+  }
+
+  /// The bytes after `struct_size`, for comparing and hashing.
+  var bytes: [UInt8] {
+    withPointer { pointer in
+      guard let pointer else { return [] }
+      let size = pointer.load(as: Int.self)
+      return Array(UnsafeRawBufferPointer(start: pointer, count: size))
+    }
+  }
+}
+
+extension xfer_activation {
+  public static var linear: xfer_activation { .init(kind: Int32(XFER_ACTIVATION_LINEAR), alpha: 0, max_value: .infinity, threshold: 0) }
+  public static func of(_ kind: Int, alpha: Float = 0, maxValue: Float = .infinity, threshold: Float = 0) -> xfer_activation {
+    .init(kind: Int32(kind), alpha: alpha, max_value: maxValue, threshold: threshold)
+  }
+  public var isLinear: Bool { kind == Int32(XFER_ACTIVATION_LINEAR) }
+
+  /// Whether the gradient can be had from the activation's output alone.
+  var gradientFromOutput: Bool {
+    switch Int(kind) {
+    case Int(XFER_ACTIVATION_RELU): alpha == 0 && threshold == 0
+    case Int(XFER_ACTIVATION_SIGMOID), Int(XFER_ACTIVATION_TANH), Int(XFER_ACTIVATION_EXPONENTIAL): true
+    default: false
+    }
+  }
+}
+
+/// `struct_size` of a C structure.
+func sized<T>(_: T.Type) -> Int { MemoryLayout<T>.size }

@@ -1,0 +1,156 @@
+import Glibc
+import CXfer
+public import XferCore
+
+/// A graph made ready to run: passes applied, kernels chosen and prepared, memory placed.
+///
+/// A run allocates nothing. Weights may change between runs: what was folded or packed from them is made anew then.
+public final class Plan {
+  public struct Options {
+    /// Backend to ask first; nil for the process' choice.
+    public var backend: String?
+    /// Weights that change between runs and are therefore not folded or packed.
+    public var plastic: [Variable] = []
+    /// Memory shared with other plans that never run at the same time.
+    public var arena: Arena?
+    /// Values to be left in place for reading after the run.
+    public var kept: [ValueID] = []
+    public init() {}
+  }
+
+  struct Step {
+    let node: Node
+    let kernel: Kernel
+    let slot: Int
+  }
+
+  let graph: Graph
+  private(set) var steps: [Step] = []
+  private let constants: ConstantFolder
+  private let memory: MemoryPlan
+  private let arena: Arena
+  private let kept: Set<ValueID>
+  private let workspaceBytes: Int
+  /// Inputs and outputs of all steps, one after another.
+  private let pointers: UnsafeMutableBufferPointer<UnsafeMutableRawPointer?>
+  private var boundBase: UnsafeMutableRawPointer?
+  private var boundVersions: [UInt64] = []
+  private var boundConstants: [UInt64] = []
+  private var inputSlots: [ValueID: [Int]] = [:]
+  /// What the last run was fed: an output may be an input itself.
+  private var given: [ValueID: Tensor] = [:]
+  private let variables: [Variable]
+  /// Weights this plan writes, and those whose values went into its constants.
+  private let written: [Variable]
+  private let fixed: [Variable]
+
+  public init(_ graph: Graph, options: Options) throws {
+    let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
+    let kept = Set(options.kept.map { graph.root($0) })
+    try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
+    graph.fuse(plastic: plastic, keeping: kept)
+    let backends = try Backend.ordered(preferring: options.backend)
+    let constant = graph.constantValues(plastic: plastic)
+    let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
+    constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)
+    self.graph = graph
+    self.kept = kept
+    arena = options.arena ?? Arena()
+
+    var slots = 0
+    var workspace = 0
+    for node in running {
+      let kernel = try constants.prepare(node)
+      steps.append(Step(node: node, kernel: kernel, slot: slots))
+      slots += node.inputs.count + node.outputs.count
+      workspace = max(workspace, kernel.workspace)
+    }
+    memory = MemoryPlan(
+      graph, nodes: running,
+      stored: { value in if case .node = graph.values[value.index].source { !constant.contains(value) } else { false } }, kept: kept)
+    workspaceBytes = workspace
+    pointers = .allocate(capacity: max(slots, 1))
+    pointers.initialize(repeating: nil)
+    variables = graph.values.compactMap { if case .variable(let variable) = $0.source { variable } else { nil } }
+    written = variables.filter { graph.updated.contains(ObjectIdentifier($0)) }
+    fixed = variables.filter { !graph.updated.contains(ObjectIdentifier($0)) && !plastic.contains(ObjectIdentifier($0)) }
+    try arena.reserve(peakBytes)
+  }
+
+  deinit { pointers.deallocate() }
+
+  /// Bytes of intermediate values and workspace.
+  public var peakBytes: Int { memory.bytes + workspaceBytes + 64 }
+
+  // MARK: Running
+
+  /// Which steps a run executes.
+  public enum Part { case all, forward, backward }
+
+  /// Runs with the given input memory. Outputs are read through ``read(_:)`` until the arena's next run.
+  public func run(_ inputs: [(ValueID, Tensor)], part: Part = .all) throws {
+    try bind()
+    for (value, tensor) in inputs {
+      let wanted = graph.description(value)
+      guard tensor.dtype == wanted.dtype, tensor.count == wanted.count else {
+        throw XferError.shape("the plan was made for \(wanted.dtype.name) \(wanted.shape), \(tensor.dtype.name) \(tensor.shape) was given")
+      }
+      for slot in inputSlots[value] ?? [] { pointers[slot] = tensor.data }
+      // Only what will be read: a caller's memory is not to be held longer than the call.
+      if kept.contains(value) { given[value] = tensor }
+    }
+    if part != .backward { advanceRandomStates() }
+    let workspace = arena.base.map { $0 + memory.bytes }
+    for step in steps where part == .all || (part == .backward) == (step.node.phase == .backward) {
+      let inputs = UnsafeMutableRawPointer(pointers.baseAddress! + step.slot)
+      let outputs = pointers.baseAddress! + step.slot + step.node.inputs.count
+      let status = step.kernel.execute(inputs.assumingMemoryBound(to: UnsafeRawPointer?.self), outputs, workspace)
+      try check(status, "\(step.node.label): \(step.node.kind.name)")
+    }
+    if part != .forward { for variable in written { variable.touch() } }
+    // The plan's own updates move no memory and touch no constant: what is bound stays right.
+    for index in boundVersions.indices { boundVersions[index] = variables[index].version }
+  }
+
+  /// The memory of a kept value or of a weight; valid until another plan runs on the same arena.
+  public func read(_ value: ValueID) throws -> Tensor {
+    guard let pointer = try address(graph.root(value)) else { throw XferError.internal("value '\(graph.values[value.index].label)' was not kept") }
+    return Tensor(borrowing: pointer, shape: graph.shape(value), dtype: graph.dtype(value))
+  }
+
+  private func advanceRandomStates() {
+    for state in graph.randomStates { state.data.assumingMemoryBound(to: Int64.self)[1] += 1 }
+  }
+
+  private func bind() throws {
+    try arena.reserve(peakBytes)
+    if arena.base == boundBase, boundVersions.count == variables.count,
+      !variables.indices.contains(where: { variables[$0].version != boundVersions[$0] })
+    {
+      return
+    }
+    let constantVersions = fixed.map(\.version)
+    if constantVersions != boundConstants || boundBase == nil { try constants.refresh() }
+    (boundBase, boundVersions, boundConstants) = (arena.base, variables.map(\.version), constantVersions)
+    inputSlots = [:]
+    for step in steps {
+      for (offset, value) in (step.node.inputs + step.node.outputs).enumerated() {
+        let slot = step.slot + offset
+        let root = graph.root(value)
+        if case .input = graph.values[root.index].source { inputSlots[root, default: []].append(slot) }
+        pointers[slot] = try (offset < step.node.inputs.count ? constants.packed(step.node, offset) : nil) ?? address(root)
+      }
+    }
+  }
+
+  private func address(_ root: ValueID) throws -> UnsafeMutableRawPointer? {
+    switch graph.values[root.index].source {
+    case .input: return given[root]?.data
+    case .variable(let variable): return variable.tensor.data
+    case .constant(let tensor), .state(let tensor): return tensor.data
+    case .update(let tensor, let variable): return variable?.tensor.data ?? tensor.data
+    case .node: return constants.address(root) ?? memory.offset(of: root).flatMap { offset in arena.base.map { $0 + offset } }
+    case .alias: return nil
+    }
+  }
+}

@@ -1,0 +1,53 @@
+public import XferCore
+
+/// A weight: float32 numbers with a name, a `trainable` flag and a version.
+///
+/// Plans bind a weight's memory and pack constants made of it; the version tells them when to do so again.
+public final class Variable {
+  /// "kernel", "gamma", …
+  public let name: String
+  /// "block1_conv1/kernel": the layer's path and the name. Set when the layer is built or nested.
+  public var path: String
+  public let shape: [Int]
+  public var trainable: Bool
+  /// The current memory. May be a private file mapping until it is first written.
+  public private(set) var tensor: Tensor
+  /// A number no other weight of this process has or had.
+  public let identity = uniqueIdentity()
+  /// Grows with every change of the values.
+  public private(set) var version: UInt64 = 0
+
+  public init(name: String, path: String, tensor: Tensor, trainable: Bool = true) {
+    self.name = name
+    self.path = path
+    self.tensor = tensor
+    self.trainable = trainable
+    shape = tensor.shape
+  }
+
+  public var count: Int { tensor.count }
+  public var values: [Float] { tensor.floats }
+
+  /// Copies values in. The shape must be the weight's own.
+  public func assign(_ value: Tensor) throws {
+    try checkShape(value.shape)
+    let value = try value.converted(to: .float32)
+    tensor.data.copyMemory(from: value.data, byteCount: tensor.byteCount)
+    version += 1
+  }
+
+  /// Takes a float32 tensor as the weight's memory, without copying.
+  public func adopt(_ value: Tensor) throws {
+    try checkShape(value.shape)
+    guard value.dtype == .float32 else { throw XferError.dtype("weight '\(path)' is float32, \(value.dtype.name) was given") }
+    tensor = value
+    version += 1
+  }
+
+  /// Says that the memory was written from outside, by an optimizer step for example.
+  public func touch() { version += 1 }
+
+  private func checkShape(_ given: [Int]) throws {
+    guard given == shape else { throw XferError.shape("weight '\(path)' has shape \(shape), a value of shape \(given) was given") }
+  }
+}

@@ -1,0 +1,117 @@
+import ArgumentParser
+import CXfer
+import Xfer
+
+struct Train: ParsableCommand, ReportsJSON {
+  static let configuration = CommandConfiguration(
+    abstract: "Train an image classifier on a folder of images, starting from a pretrained network.",
+    discussion: """
+      The pretrained network (the base) is frozen and a new last layer (the head) is trained on its features: --epochs at \
+      --learning-rate. Then the layers --unfreeze names are trained as well, gently: --fine-tune-epochs at --fine-tune-rate. \
+      Frozen weights, and the statistics of BatchNormalization, are checked to be bit-equal before and after each phase.
+
+      The folder has one subfolder of JPEG or PNG images for each class:
+
+        photos/cat/1.jpg  photos/cat/2.jpg  photos/dog/1.jpg  ...
+
+        xfer train --base efficientnet-lite0:efficientnet-lite0.safetensors --data photos --out model.keras
+
+      The saved model takes pixels 0...255 and gives logits: one for each class, or a single one where there are two classes.
+
+      Ctrl-C stops after the current batch and still writes --out and --history, with exit code 130.
+      """)
+
+  @Option(help: ArgumentHelp(
+    "\(ModelArgument.help) Without WEIGHTS, ImageNet weights are searched in $XFER_WEIGHTS and ~/.keras/models; 'random' draws them.",
+    valueName: "model"))
+  var base: ModelArgument
+
+  @Option(help: ArgumentHelp("Images to train on, one subfolder for each class.", valueName: "dir"))
+  var data: String
+
+  @Option(help: ArgumentHelp("Images to validate on, in the same classes.", valueName: "dir"))
+  var val: String?
+
+  @Option(help: ArgumentHelp("The part of --data set aside for validation where there is no --val. (default: 0.2)", valueName: "part"))
+  var validationSplit: Double?
+
+  @Option(help: ArgumentHelp("Height and width the images are resized to. (default: what the base was made for)", valueName: "HxW"))
+  var imageSize: ImageSize?
+
+  @Option(help: ArgumentHelp("Epochs of the head.", valueName: "n"))
+  var epochs = 20
+
+  @Option(help: ArgumentHelp("Epochs of fine-tuning; 0 for none.", valueName: "n"))
+  var fineTuneEpochs = 10
+
+  @Option(help: ArgumentHelp("Adam's learning rate for the head.", valueName: "rate"))
+  var learningRate = 1e-3
+
+  @Option(help: ArgumentHelp("Adam's learning rate for fine-tuning.", valueName: "rate"))
+  var fineTuneRate = 1e-5
+
+  @Option(help: ArgumentHelp("What is fine-tuned: all, last:N (layers), from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
+  var unfreeze = Unfreeze.all
+
+  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
+  var batchSize = 32
+
+  @Option(help: ArgumentHelp("Seed of the head's first weights, the split and the order of the images.", valueName: "n"))
+  var seed: UInt32 = 0
+
+  @OptionGroup var runtime: RuntimeOptions
+
+  @Option(help: ArgumentHelp("Where to save the model (.keras); the class names are in it.", valueName: "file"))
+  var out: String?
+
+  @Option(help: ArgumentHelp("Where to write the numbers of each epoch (JSON).", valueName: "file"))
+  var history: String?
+
+  @Option(help: ArgumentHelp("Where to draw the training curves (SVG).", valueName: "file"))
+  var curves: String?
+
+  @OptionGroup var output: OutputOptions
+
+  func validate() throws {
+    try base.check("--base")
+    guard val == nil || validationSplit == nil else { throw ValidationError("--val and --validation-split exclude each other.") }
+    if let validationSplit, !(validationSplit > 0 && validationSplit < 1) {
+      throw ValidationError("--validation-split is to be between 0 and 1, \(validationSplit) was given.")
+    }
+    guard epochs >= 0, fineTuneEpochs >= 0 else { throw ValidationError("--epochs and --fine-tune-epochs are to be 0 or above.") }
+    guard batchSize > 0 else { throw ValidationError("--batch-size is to be above 0, \(batchSize) was given.") }
+    for rate in [learningRate, fineTuneRate] where !(rate > 0 && rate.isFinite) {
+      throw ValidationError("--learning-rate and --fine-tune-rate are to be above 0, \(rate) was given.")
+    }
+    if let out, !out.hasSuffix(".keras") { throw ValidationError("--out is to end in .keras, '\(out)' was given.") }
+  }
+
+  func run() throws {
+    Interrupt.install()
+    for (path, option) in [(out, "--out"), (history, "--history"), (curves, "--curves")] { try checkWritable(path, option) }
+    try runtime.apply()
+    RandomSeed.set(UInt64(seed))
+    var run = try TrainingRun(self)
+    do {
+      try run.start()
+    } catch let error as XferError where error.status == XFER_E_CANCELLED {
+      try save(run)
+      throw XferError(error.status, out.map { "interrupted; the model as it is now was saved to \($0)" } ?? "interrupted")
+    }
+    try save(run)
+    if output.json {
+      printJSON(run.result.json)
+    } else {
+      print(run.result.table)
+      for (what, path) in [("model", out), ("history", history), ("curves", curves)] {
+        if let path { print("\(what): \(path)") }
+      }
+    }
+  }
+
+  private func save(_ run: TrainingRun) throws {
+    if let out { try run.model.save(out) }
+    if let history { try writeText(run.result.history.text(pretty: true) + "\n", to: history) }
+    if let curves { try writeText(CurvesFigure(run.result).svg, to: curves) }
+  }
+}

@@ -1,0 +1,93 @@
+import CXfer
+import Testing
+
+@testable import XferConformance
+
+/// The plugins beside the tests, compared with the reference. One that was not built, or cannot run on this machine, is skipped.
+@Suite("Backends against the reference") struct BackendTests {
+  static let plugins = ["xfer-simd-baseline", "xfer-simd-avx2", "xfer-simd-avx512", "xfer-blas", "xfer-naive"]
+
+  static func isUsable(_ name: String) -> Bool {
+    let host = ConformanceHost()
+    return loadPlugin(name, host: host).map { ($0.pointee.score?(host.pointer) ?? 1) > 0 } ?? false
+  }
+
+  @Test(
+    "plugins that were built", .enabled(if: plugins.contains(where: isUsable), "no backend plugin is in the build folder"),
+    arguments: plugins)
+  func conformance(name: String) throws {
+    let host = ConformanceHost(threads: 2)
+    guard let plugin = loadPlugin(name, host: host) else {
+      try Test.cancel("lib\(name).so is not in \(buildFolder)")
+    }
+    guard (plugin.pointee.score?(host.pointer) ?? 1) > 0 else {
+      try Test.cancel("lib\(name).so cannot run here: \(host.lastError)")
+    }
+    let report = checkBackend(plugin, host: host.pointer, seed: 3, rounds: 25)
+    #expect(report.passed, "\(report.text)")
+    #expect(report.cases > 0, "the backend supports nothing")
+  }
+}
+
+@Suite("The checker") struct CheckerTests {
+  @Test("sees what is written beyond a buffer's ends")
+  func canaries() {
+    let buffer = Buffer(count: 10, offset: 4)
+    #expect(buffer.damage == nil)
+    buffer.data.storeBytes(of: 1, toByteOffset: 10, as: UInt8.self)
+    #expect(buffer.damage == "wrote 1 bytes beyond the end")
+    let other = Buffer(count: 8, guarded: true, alignment: 8)
+    other.data.storeBytes(of: 1, toByteOffset: -4, as: UInt8.self)
+    #expect(other.damage == "wrote 4 bytes before the start")
+  }
+
+  @Test("sees a wrong number, a wrong bit and a changed input", .serialized, arguments: [0, 1, 2])
+  func brokenBackends(kind: Int) throws {
+    // The reference's table with an execute that spoils what it did.
+    let naive = try #require(naive)
+    let good = try #require(naive.pointee.table).load(as: xfer_backend.self)
+    Spoiled.execute = good.execute
+    var table = good
+    switch kind {
+    case 0:
+      table.execute = { kernel, inputs, outputs, workspace in
+        let status = Spoiled.execute?(kernel, inputs, outputs, workspace) ?? XFER_E_PLUGIN
+        outputs?[0]?.assumingMemoryBound(to: Float.self)[0] += 0.01
+        return status
+      }
+    case 1:
+      table.execute = { kernel, inputs, outputs, workspace in
+        let status = Spoiled.execute?(kernel, inputs, outputs, workspace) ?? XFER_E_PLUGIN
+        Spoiled.count += 1
+        let bits = outputs?[0]?.assumingMemoryBound(to: UInt32.self)
+        bits?[0] ^= UInt32(Spoiled.count % 5)
+        return status
+      }
+    default:
+      table.execute = { kernel, inputs, outputs, workspace in
+        let status = Spoiled.execute?(kernel, inputs, outputs, workspace) ?? XFER_E_PLUGIN
+        UnsafeMutableRawPointer(mutating: inputs?[0])?.assumingMemoryBound(to: Float.self)[0] += 1
+        return status
+      }
+    }
+    var plugin = naive.pointee
+    var options = ConformanceOptions()
+    options.gradients = false
+    options.ops = ["scale_shift"]
+    let report = withUnsafePointer(to: &table) { table in
+      plugin.table = UnsafeRawPointer(table)
+      return withUnsafePointer(to: &plugin) { checkBackend($0, host: host.pointer, seed: 5, rounds: 3, options: options) }
+    }
+    #expect(report.failures.count == 3, "\(report.text)")
+  }
+
+  private typealias Execute =
+    @convention(c) (
+      OpaquePointer?, UnsafePointer<UnsafeRawPointer?>?, UnsafePointer<UnsafeMutableRawPointer?>?, UnsafeMutableRawPointer?
+    ) -> xfer_status
+
+  private enum Spoiled {
+    nonisolated(unsafe) static var execute: Execute?
+    nonisolated(unsafe) static var count = 0
+  }
+}

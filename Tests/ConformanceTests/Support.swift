@@ -1,0 +1,44 @@
+import CXfer
+import Glibc
+import XferNaive
+
+@testable import XferConformance
+
+/// The reference backend under a host that runs loops on two threads.
+let host = ConformanceHost(threads: 2)
+nonisolated(unsafe) let naive = xfer_plugin_naive_entry(host.pointer)
+let reference = naive.flatMap { Runner($0) }
+
+/// The folder the tests were built into.
+let buildFolder: String = {
+  var path = [CChar](repeating: 0, count: 4096)
+  let length = readlink("/proc/self/exe", &path, path.count - 1)
+  let executable = String(decoding: path.prefix(max(length, 0)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  return executable.split(separator: "/").dropLast().map { "/\($0)" }.joined()
+}()
+
+/// A plugin of the build folder; nil when it was not built.
+func loadPlugin(_ name: String, host: ConformanceHost) -> UnsafePointer<xfer_plugin>? {
+  guard let library = dlopen("\(buildFolder)/lib\(name).so", RTLD_NOW | RTLD_LOCAL), let symbol = dlsym(library, "xfer_plugin_entry") else {
+    return nil
+  }
+  return unsafeBitCast(symbol, to: xfer_plugin_entry_fn.self)(host.pointer)
+}
+
+/// Runs a case on the reference; the floats of its first output.
+func run(_ op: Int, _ inputs: [CaseTensor], _ output: [Int], _ attributes: [UInt8] = []) throws -> [Float] {
+  try runAll(op, inputs, [output], attributes)[0]
+}
+
+func runAll(_ op: Int, _ inputs: [CaseTensor], _ outputs: [[Int]], _ attributes: [UInt8] = []) throws -> [[Float]] {
+  guard let reference else { throw Failure(reason: "the reference has no table") }
+  let test = Case(op, inputs, outputs.map(floats), attributes, .exact)
+  return try reference.results(test).map(\.floats)
+}
+
+extension [Float] {
+  /// The largest distance between two lists of one length.
+  func distance(to other: [Float]) -> Float {
+    count == other.count ? zip(self, other).map { ($0 - $1).magnitude }.max() ?? 0 : .infinity
+  }
+}

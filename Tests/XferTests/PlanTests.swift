@@ -1,0 +1,120 @@
+import Foundation
+import Testing
+import XferCore
+import XferGraph
+@testable import Xfer
+
+/// What plans do to a graph, and that it does not show in the results.
+@Suite struct PlanTests {
+  /// A residual block with everything the passes look for.
+  private func block() throws -> Model {
+    let input = try Input(shape: [9, 8, 6])
+    var x = try Conv2D(filters: 8, kernelSize: 3, padding: .same, useBias: false)(input)
+    x = try ReLU(maxValue: 6)(BatchNormalization()(x))
+    var y = try SeparableConv2D(filters: 8, kernelSize: (3, 3), padding: .same, useBias: false)(x)
+    y = try BatchNormalization()(y)
+    y = try Activation(.relu)(Add()([y, x]))
+    let z = try DepthwiseConv2D(kernelSize: (3, 3), strides: (2, 2), padding: .same)(y)
+    let model = try Model(input, Dense(3)(GlobalAveragePooling2D()(BatchNormalization()(z))))
+    try fill(model)
+    return model
+  }
+
+  private func plan(_ model: Model, plastic: [Variable]) throws -> (plan: Plan, input: ValueID, output: ValueID) {
+    let graph = Graph()
+    let input = graph.input(TensorDescription([2, 9, 8, 6]))
+    let output = try model.emit([input], LoweringContext(graph: graph, training: false))
+    var options = Plan.Options()
+    options.plastic = plastic
+    options.kept = [output]
+    return (try Plan(graph, options: options), input, output)
+  }
+
+  @Test func frozenBatchNormIsFolded() throws {
+    let model = try block()
+    let folded = try plan(model, plastic: [])
+    let plain = try plan(model, plastic: model.weights)
+    let ops = folded.plan.report().map(\.op)
+    #expect(!ops.contains("scaleShift") && !ops.contains("activation") && !ops.contains("binary") && !ops.contains("normalizeParameters"))
+    #expect(plain.plan.report().map(\.op).filter { $0 == "scaleShift" }.count == 3)
+    let x = try randomTensor([2, 9, 8, 6], seed: 1)
+    try folded.plan.run([(folded.input, x)])
+    try plain.plan.run([(plain.input, x)])
+    let (a, b) = (try folded.plan.read(folded.output).floats, try plain.plan.read(plain.output).floats)
+    #expect(relativeError(a, b) < 1e-5)
+  }
+
+  @Test func changedWeightsAreSeenByTheNextRun() throws {
+    let model = try block()
+    let x = try randomTensor([2, 9, 8, 6], seed: 1)
+    let before = try model(x).floats
+    let gamma = try #require(model.weights.first { $0.name == "gamma" })
+    let kept = gamma.values
+    try gamma.assign(Tensor(kept.map { $0 * 2 }))
+    let doubled = try model(x).floats
+    #expect(doubled != before)
+    try gamma.assign(Tensor(kept))
+    let restored = try model(x).floats
+    #expect(restored == before, "the exact weights come back after folding")
+  }
+
+  @Test func gradientsRunOnlyTowardsTrainableWeights() throws {
+    let model = try block()
+    model.trainable = false
+    let head = try #require(model.layers.last)
+    model.setOwnTrainable(true)
+    head.trainable = true
+    try model.compile(optimizer: Adam(), loss: SparseCategoricalCrossentropy(fromLogits: true))
+    let report = try #require(model.trainer).plan(batchSize: 2, targetShape: []).report()
+    let backward = report.filter { $0.phase == .backward }.map(\.layer)
+    #expect(Set(backward).isSubset(of: [head.name, "sparse_categorical_crossentropy"]))
+    #expect(report.filter { $0.phase == .update }.count == 2)
+    #expect(!report.map(\.op).contains("scaleShift"), "the frozen part is folded")
+  }
+
+  @Test func plansShareMemoryBetweenValues() throws {
+    let model = try block()
+    let folded = try plan(model, plastic: [])
+    let all = folded.plan.report().reduce(0) { $0 + $1.shape.reduce(4, *) }
+    #expect(folded.plan.peakBytes < all + 4096 * 64)
+    // A result must not depend on what the shared memory held before.
+    let x = try randomTensor([2, 9, 8, 6], seed: 1)
+    try folded.plan.run([(folded.input, x)])
+    let first = try folded.plan.read(folded.output).floats
+    try folded.plan.run([(folded.input, try randomTensor([2, 9, 8, 6], seed: 2, scale: 100))])
+    try folded.plan.run([(folded.input, x)])
+    let again = try folded.plan.read(folded.output).floats
+    #expect(again == first)
+  }
+
+  /// Every backend gives what Naive gives, forward and backward, on odd shapes.
+  @Test(arguments: availableBackends) func backendsAgree(_ backend: String) throws {
+    func losses(_ name: String) throws -> [Float] {
+      let model = try block()
+      let x = try randomTensor([3, 9, 8, 6], seed: 4)
+      let y = try Tensor(labels: [0, 2, 1])
+      let tape = GradientTape()
+      let graph = try EagerBackend.with(name) {
+        let value = try SparseCategoricalCrossentropy(fromLogits: true)(y, model(x, training: true, tape: tape), tape: tape)
+        return [value] + (try tape.gradient(value, model.trainableWeights)).compactMap { $0 }
+      }
+      return graph.flatMap(\.floats)
+    }
+    let (given, wanted) = (try losses(backend), try losses("naive"))
+    #expect(relativeError(given, wanted) < 1e-5)
+  }
+}
+
+/// Backend choice is the process': tests that change it take turns.
+enum EagerBackend {
+  private static let turn = NSRecursiveLock()
+  static func with<T>(_ name: String, _ body: () throws -> T) throws -> T {
+    turn.lock()
+    defer {
+      try? Backend.select("auto")
+      turn.unlock()
+    }
+    try Backend.select(name)
+    return try body()
+  }
+}

@@ -1,0 +1,236 @@
+"""Help, exit codes, files and numbers of the command `xfer`."""
+
+import json
+import math
+import signal
+import subprocess
+import time
+import xml.etree.ElementTree as xml
+
+import pytest
+
+BASE = ["--base", "efficientnet-lite0:random", "--image-size", "64x64", "--batch-size", "8", "--seed", "3"]
+COMMANDS = ["train", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
+
+
+@pytest.fixture(scope="module")
+def trained(xfer, photos, tmp_path_factory):
+    """A short run with every output: (folder, its JSON)."""
+    out = tmp_path_factory.mktemp("trained")
+    code, text, err = xfer(
+        "train", *BASE, "--data", photos, "--validation-split", ".25", "--epochs", 3, "--fine-tune-epochs", 1, "--learning-rate", "1e-2",
+        "--out", out / "model.keras", "--history", out / "history.json", "--curves", out / "curves.svg", "--json")
+    assert code == 0, err
+    return out, json.loads(text)
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help(xfer, command):
+    code, out, err = xfer(*([command] if command else []), "--help")
+    assert code == 0 and err == "" and "USAGE: xfer" in out and "--help" in out
+    wanted = COMMANDS if command is None else ["--json"]
+    assert all(word in out for word in wanted)
+
+
+def test_version(xfer):
+    code, out, _ = xfer("--version")
+    assert code == 0 and out.startswith("xfer 0.")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["frobnicate"], ["train"], ["train", "--no-such-flag"], ["train", *BASE, "--data", ".", "--unfreeze", "some"],
+    ["train", *BASE, "--data", ".", "--val", ".", "--validation-split", ".5"], ["train", *BASE, "--data", ".", "--validation-split", "1.5"],
+    ["train", *BASE, "--data", ".", "--out", "model.h5"], ["train", *BASE, "--data", ".", "--batch-size", "0"],
+    ["train", *BASE[2:], "--base", "squeeznet", "--data", "."], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
+])
+def test_wrong_usage(xfer, arguments):
+    code, out, err = xfer(*arguments)
+    assert code == 2 and out == "" and err.strip()
+
+
+def test_plugins(xfer):
+    code, out, _ = xfer("plugins", "--json")
+    assert code == 0
+    plugins = json.loads(out)["plugins"]
+    assert {"naive"} <= {plugin["name"] for plugin in plugins if plugin["kind"] == "backend"}
+    code, out, _ = xfer("plugins")
+    assert code == 0 and "naive" in out
+
+
+def test_plugin_check_refuses_other_files(xfer, tmp_path):
+    (tmp_path / "no.so").write_text("no library")
+    code, _, err = xfer("plugin-check", tmp_path / "no.so")
+    assert code == 1 and err.startswith("xfer: ") and "no.so" in err
+
+
+def test_history(trained):
+    out, report = trained
+    history = json.loads((out / "history.json").read_text())
+    assert [phase["name"] for phase in history["phases"]] == ["head", "fine-tune"]
+    assert [len(phase["epochs"]) for phase in history["phases"]] == [3, 1]
+    for phase in history["phases"]:
+        for epoch in phase["epochs"]:
+            assert set(epoch) == {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
+            assert all(math.isfinite(value) for value in epoch.values())
+            assert 0 <= epoch["accuracy"] <= 1 and 0 <= epoch["val_accuracy"] <= 1 and epoch["seconds"] > 0
+    assert history["classes"] == ["blue", "green", "red"]
+    assert history["peak_rss_bytes"] > 1_000_000
+    ops = {node["op"] for node in history["plan"]["nodes"]}
+    assert any("conv" in op for op in ops) and any("adam" in op for op in ops)
+    assert report["phases"] == history["phases"] and report["classes"] == history["classes"]
+
+
+def test_report(trained):
+    _, report = trained
+    assert set(report["val_accuracy"]) == {"before", "head", "fine-tune"}
+    assert report["val_accuracy"]["head"] == report["phases"][0]["epochs"][-1]["val_accuracy"]
+    assert report["val_accuracy"]["fine-tune"] == report["phases"][1]["epochs"][-1]["val_accuracy"]
+    assert report["images"] == {"train": 18, "validation": 6}
+    head, tuned = report["frozen"]
+    assert head["bit_equal"] is True and tuned["bit_equal"] is True
+    # With the base frozen only the head's kernel and bias move; afterwards its statistics alone stay.
+    assert head["weights"] > tuned["weights"] > 0
+    assert head["trained_parameters"] == 1280 * 3 + 3 < tuned["trained_parameters"]
+    assert report["skipped"] == [] and report["seconds"] > 0
+
+
+def test_curves(trained):
+    root = xml.parse(trained[0] / "curves.svg").getroot()
+    assert root.tag.endswith("svg")
+    text = " ".join(root.itertext()).lower()
+    assert all(word in text for word in ("loss", "accuracy", "validation", "epoch"))
+    assert len([element for element in root.iter() if element.tag.split("}")[-1] in ("polyline", "path")]) >= 4
+
+
+def test_same_seed_same_run(xfer, photos, trained, tmp_path):
+    code, text, err = xfer(
+        "train", *BASE, "--data", photos, "--validation-split", ".25", "--epochs", 3, "--fine-tune-epochs", 0, "--learning-rate", "1e-2", "--json")
+    assert code == 0, err
+    again, first = json.loads(text)["phases"], trained[1]["phases"]
+    assert len(again) == 1
+    plain = [[{key: epoch[key] for key in epoch if key != "seconds"} for epoch in phases[0]["epochs"]] for phases in (again, first)]
+    assert plain[0] == plain[1]
+
+
+def test_evaluate_gives_the_numbers_of_training(xfer, photos, trained, tmp_path):
+    """The model file holds what was trained: on the same validation images it gives the last epoch's numbers."""
+    out, _ = trained
+    code, text, err = xfer("evaluate", out / "model.keras", photos, "--json")
+    assert code == 0, err
+    whole = json.loads(text)
+    assert whole["images"] == 24 and whole["classes"] == ["blue", "green", "red"]
+    code, text, err = xfer(
+        "train", *BASE, "--data", photos, "--val", photos, "--epochs", 1, "--fine-tune-epochs", 0, "--out", tmp_path / "one.keras", "--json")
+    assert code == 0, err
+    last = json.loads(text)["phases"][0]["epochs"][-1]
+    code, text, err = xfer("evaluate", tmp_path / "one.keras", photos, "--json", "--batch-size", 8)
+    assert code == 0, err
+    found = json.loads(text)
+    assert found["loss"] == pytest.approx(last["val_loss"], rel=1e-5) and found["accuracy"] == last["val_accuracy"]
+    code, text, _ = xfer("evaluate", tmp_path / "one.keras", photos)
+    assert code == 0 and "accuracy" in text and "loss" in text
+
+
+def test_predict(xfer, photos, trained):
+    out, _ = trained
+    files = sorted(photos.glob("*/*.png"))
+    code, text, err = xfer("predict", out / "model.keras", photos, "--json", "--top", 3)
+    assert code == 0, err
+    predictions = json.loads(text)["predictions"]
+    assert [entry["path"] for entry in predictions] == [str(path) for path in files]
+    for entry in predictions:
+        assert {choice["class"] for choice in entry["classes"]} == {"blue", "green", "red"}
+        shares = [choice["probability"] for choice in entry["classes"]]
+        assert shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(1, abs=1e-6)
+    code, text, err = xfer("predict", out / "model.keras", files[0], "--json")
+    assert code == 0, err
+    alone = json.loads(text)["predictions"][0]["classes"][0]
+    assert alone["class"] == predictions[0]["classes"][0]["class"]
+    assert alone["probability"] == pytest.approx(predictions[0]["classes"][0]["probability"], abs=1e-5)
+    code, text, _ = xfer("evaluate", out / "model.keras", photos, "--json")
+    right = sum(entry["path"].split("/")[-2] == entry["classes"][0]["class"] for entry in predictions)
+    assert code == 0 and json.loads(text)["accuracy"] == pytest.approx(right / len(files))
+
+
+def test_predict_skips_broken_files(xfer, photos, trained, tmp_path):
+    out, _ = trained
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    good = photos / "red" / "0.png"
+    code, text, err = xfer("predict", out / "model.keras", tmp_path / "broken.png", good, "--json")
+    report = json.loads(text)
+    assert code == 0 and "broken.png" in err
+    assert [entry["path"] for entry in report["predictions"]] == [str(good)] and len(report["skipped"]) == 1
+    code, _, err = xfer("predict", out / "model.keras", tmp_path / "broken.png")
+    assert code == 1 and "xfer: " in err
+
+
+def test_two_classes_are_one_logit(xfer, two_classes, tmp_path):
+    model = tmp_path / "model.keras"
+    code, text, err = xfer("train", *BASE, "--data", two_classes, "--epochs", 1, "--fine-tune-epochs", 0, "--out", model)
+    assert code == 0, err
+    assert "accuracy" in text and "peak memory" in text and "backend" in text
+    code, text, _ = xfer("summary", model, "--json")
+    assert code == 0 and json.loads(text)["layers"]
+    code, text, err = xfer("predict", model, two_classes / "red", "--json", "--top", 2)
+    assert code == 0, err
+    for entry in json.loads(text)["predictions"]:
+        assert {choice["class"] for choice in entry["classes"]} == {"blue", "red"}
+        assert sum(choice["probability"] for choice in entry["classes"]) == pytest.approx(1)
+
+
+def test_unfreeze_last_layers(xfer, photos):
+    arguments = ["train", *BASE, "--data", photos, "--epochs", 0, "--fine-tune-epochs", 1, "--json"]
+    counts = {}
+    for layers in ("last:5", "all", "none"):
+        code, text, err = xfer(*arguments, "--unfreeze", layers)
+        assert code == 0, err
+        phases = {entry["phase"]: entry["trained_parameters"] for entry in json.loads(text)["frozen"]}
+        counts[layers] = phases.get("fine-tune", 0)
+    assert counts["none"] == 0 < counts["last:5"] < counts["all"]
+    code, _, err = xfer(*arguments, "--unfreeze", "from:no_such_layer")
+    assert code == 1 and "no_such_layer" in err
+
+
+def test_summary_and_plan(xfer):
+    code, out, _ = xfer("summary", "efficientnet-lite0:random", "--image-size", "64")
+    assert code == 0 and "Total params" in out and "Layer (type)" in out
+    code, out, _ = xfer("plan", "efficientnet-lite0:random", "--image-size", "64", "--json")
+    plan = json.loads(out)
+    assert code == 0 and plan["peak_bytes"] > 0 and {"op", "backend", "layer", "shape"} <= set(plan["nodes"][0])
+    code, out, _ = xfer("plan", "efficientnet-lite0:random", "--image-size", "64", "--backend", "naive")
+    assert code == 0 and "naive" in out and "simd" not in out
+
+
+@pytest.mark.parametrize("arguments, word", [
+    (["train", *BASE, "--data", "/no/such/folder"], "/no/such/folder"),
+    (["train", *BASE, "--data", "{photos}", "--out", "/no/such/folder/model.keras"], "/no/such/folder"),
+    (["train", *BASE, "--data", "{photos}", "--backend", "abacus"], "abacus"),
+    (["evaluate", "/no/such/model.keras", "{photos}"], "/no/such/model.keras"),
+    (["predict", "{model}", "/no/such/picture.png"], "/no/such/picture.png"),
+    (["predict", "{photos}/red/0.png", "{photos}"], "0.png"),
+])
+def test_failures_name_what_is_wrong(xfer, photos, trained, arguments, word):
+    started = time.monotonic()
+    filled = [text.format(photos=photos, model=trained[0] / "model.keras") for text in arguments]
+    code, out, err = xfer(*filled)
+    assert code == 1 and out == "" and "xfer: " in err and word in err
+    assert "Epoch" not in err, f"it should fail before training, not after {time.monotonic() - started:.0f} s of it"
+
+
+def test_interrupt_keeps_the_model(binary, xfer, photos, tmp_path):
+    model, history = tmp_path / "model.keras", tmp_path / "history.json"
+    process = subprocess.Popen(
+        [binary, "train", *BASE, "--data", photos, "--epochs", "100000", "--out", model, "--history", history],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if "Epoch 3/" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and out == "" and "xfer: " in err
+    assert len(json.loads(history.read_text())["phases"][0]["epochs"]) >= 2
+    code, text, err = xfer("predict", model, photos / "red", "--json")
+    assert code == 0 and len(json.loads(text)["predictions"]) == 8, err

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define XFER_PLUGIN_ABI_MAJOR 1
-#define XFER_PLUGIN_ABI_MINOR 0
+#define XFER_PLUGIN_ABI_MINOR 1
 
 /* ---- Status codes: the same words in xfer.h ------------------------------------------------ */
 
@@ -209,7 +209,28 @@ enum {
    * w -= alpha*m/(sqrt(v)+epsilon); alpha = lr*sqrt(1-beta_2^t)/(1-beta_1^t) is made by the host.
    *                                                            xfer_adam_attributes */
   XFER_OP_ADAM                       = 34,
-  XFER_OP_LERP                       = 35   /* a b -> y = a*t + b*(1-t) (may alias a)  xfer_lerp_attributes */
+  XFER_OP_LERP                       = 35,  /* a b -> y = a*t + b*(1-t) (may alias a)  xfer_lerp_attributes */
+  XFER_OP_UNARY                      = 36,  /* x -> y = f(x) (may alias)               xfer_unary_attributes */
+  /* x -> y of the same rank: y's dimension i is x's dimension order[i]; any element type
+   *                                                            xfer_transpose_attributes */
+  XFER_OP_TRANSPOSE                  = 37,
+  /* x[outer,n,inner] index(i32[m]) -> y[outer,m,inner], y[o,i] = x[o,index[i]]; an index outside
+   * 0...n-1 gives NaN; no attributes                                                             */
+  XFER_OP_GATHER                     = 38,
+  /* dy[outer,m,inner] index(i32[m]) -> dx[outer,n,inner]: rows of equal indices are summed in the order of
+   * the index, indices outside 0...n-1 are passed over; no attributes                            */
+  XFER_OP_GATHER_BACKWARD            = 39,
+  /* state(i64[2]) -> y: random numbers of the state. With key = mix(state[0] ^ mix(state[1])) and
+   * u(j) = (mix(key + j) >> 40) * 2^-24 as for DROPOUT: UNIFORM gives u(i); NORMAL (Box and Muller 1958)
+   * sqrt(-2 log(u(2i) + 2^-24)) * cos(2 pi u(2i+1)).           xfer_random_attributes */
+  XFER_OP_RANDOM                     = 40,
+  /* condition a b -> y, four tensors of one shape: y = condition != 0 ? a : b (may alias any);
+   * no attributes                                                                                */
+  XFER_OP_SELECT                     = 41,
+  /* x[N,H,W,C] m[N,8] -> y[N,OH,OW,C]: the pixel of row r and column c is x at column
+   * (m0*c + m1*r + m2)/k, row (m3*c + m4*r + m5)/k, k = m6*c + m7*r + 1, as TensorFlow's
+   * ImageProjectiveTransformV3 has it.                         xfer_image_transform_attributes */
+  XFER_OP_IMAGE_TRANSFORM            = 42
 };
 
 enum {  /* xfer_activation.kind */
@@ -268,7 +289,9 @@ typedef struct xfer_activation_attributes {
 } xfer_activation_attributes;
 
 enum { XFER_BINARY_ADD = 0, XFER_BINARY_SUBTRACT = 1, XFER_BINARY_MULTIPLY = 2, XFER_BINARY_DIVIDE = 3,
-       XFER_BINARY_MAXIMUM = 4, XFER_BINARY_MINIMUM = 5 };
+       XFER_BINARY_MAXIMUM = 4, XFER_BINARY_MINIMUM = 5,
+       XFER_BINARY_POWER = 6,                                   /* a to the b                     */
+       XFER_BINARY_EQUAL = 7, XFER_BINARY_GREATER = 8, XFER_BINARY_GREATER_EQUAL = 9 /* 1 where true, else 0 */ };
 typedef struct xfer_binary_attributes { size_t struct_size; int32_t kind; } xfer_binary_attributes;
 
 typedef struct xfer_normalize_attributes { size_t struct_size; float epsilon; } xfer_normalize_attributes;
@@ -278,6 +301,23 @@ typedef struct xfer_dropout_attributes { size_t struct_size; float rate; } xfer_
 typedef struct xfer_crossentropy_attributes { size_t struct_size; int32_t from_logits; float label_smoothing; } xfer_crossentropy_attributes;
 typedef struct xfer_sgd_attributes { size_t struct_size; float momentum; int32_t nesterov; } xfer_sgd_attributes;
 typedef struct xfer_adam_attributes { size_t struct_size; float beta_1, beta_2, epsilon; } xfer_adam_attributes;
+
+enum { XFER_UNARY_IDENTITY = 0, XFER_UNARY_NEGATE = 1, XFER_UNARY_ABS = 2, XFER_UNARY_SIGN = 3, XFER_UNARY_SQUARE = 4,
+       XFER_UNARY_SQRT = 5, XFER_UNARY_RSQRT = 6, XFER_UNARY_RECIPROCAL = 7, XFER_UNARY_EXP = 8, XFER_UNARY_EXPM1 = 9,
+       XFER_UNARY_LOG = 10, XFER_UNARY_LOG1P = 11, XFER_UNARY_SIN = 12, XFER_UNARY_COS = 13, XFER_UNARY_TANH = 14,
+       XFER_UNARY_ERF = 15, XFER_UNARY_FLOOR = 16, XFER_UNARY_ROUND = 17 /* halves to even */ };
+typedef struct xfer_unary_attributes { size_t struct_size; int32_t kind; } xfer_unary_attributes;
+typedef struct xfer_transpose_attributes { size_t struct_size; int32_t order[8]; } xfer_transpose_attributes;
+enum { XFER_RANDOM_UNIFORM = 0, XFER_RANDOM_NORMAL = 1 };
+typedef struct xfer_random_attributes { size_t struct_size; int32_t kind; } xfer_random_attributes;
+enum { XFER_INTERPOLATION_NEAREST = 0, XFER_INTERPOLATION_BILINEAR = 1 };
+/* Outside the image: the value; abcd as dcba|abcd|dcba; as abcd|abcd|abcd; as aaaa|abcd|dddd. */
+enum { XFER_FILL_CONSTANT = 0, XFER_FILL_REFLECT = 1, XFER_FILL_WRAP = 2, XFER_FILL_NEAREST = 3 };
+typedef struct xfer_image_transform_attributes {
+  size_t  struct_size;
+  int32_t interpolation, fill_mode;
+  float   fill_value;
+} xfer_image_transform_attributes;
 typedef struct xfer_lerp_attributes { size_t struct_size; float t; } xfer_lerp_attributes;
 
 /* An op with everything known but the data. All pointers live as long as the call; prepare copies

@@ -38,6 +38,13 @@ func opName(_ op: Int32) -> StaticString? {
   case XFER_OP_SGD: "sgd"
   case XFER_OP_ADAM: "adam"
   case XFER_OP_LERP: "lerp"
+  case XFER_OP_UNARY: "unary"
+  case XFER_OP_TRANSPOSE: "transpose"
+  case XFER_OP_GATHER: "gather"
+  case XFER_OP_GATHER_BACKWARD: "gather_backward"
+  case XFER_OP_RANDOM: "random"
+  case XFER_OP_SELECT: "select"
+  case XFER_OP_IMAGE_TRANSFORM: "image_transform"
   default: nil
   }
 }

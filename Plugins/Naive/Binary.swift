@@ -1,9 +1,10 @@
+import CPluginMath
 import CXfer
 
 func validateBinary(_ op: Op) throws(Refusal) {
   try op.expectCounts(inputs: 2, outputs: 1)
   let kind = try op.expectAttributes(xfer_binary_attributes.self).kind
-  try op.require((0...5).contains(kind), XFER_E_INVALID_ARGUMENT, "the kind is unknown")
+  try op.require((0...9).contains(kind), XFER_E_INVALID_ARGUMENT, "the kind is unknown")
   let (a, b) = (op.inputs[0], op.inputs[1])
   try op.expectFloat(a, "a")
   try op.expectFloat(b, "b", rank: Int(a.rank))
@@ -64,6 +65,10 @@ private func combine(_ a: Float, _ b: Float, _ kind: Int) -> Float {
   case XFER_BINARY_MULTIPLY: a * b
   case XFER_BINARY_DIVIDE: a / b
   case XFER_BINARY_MAXIMUM: a > b || a.isNaN ? a : b
-  default: a < b || a.isNaN ? a : b
+  case XFER_BINARY_MINIMUM: a < b || a.isNaN ? a : b
+  case XFER_BINARY_POWER: Float(xfer_pow(Double(a), Double(b)))
+  case XFER_BINARY_EQUAL: a == b ? 1 : 0
+  case XFER_BINARY_GREATER: a > b ? 1 : 0
+  default: a >= b ? 1 : 0
   }
 }

@@ -40,6 +40,13 @@ func validate(_ op: Op) throws(Refusal) -> Int {
   case XFER_OP_SGD: try validateSGD(op)
   case XFER_OP_ADAM: try validateAdam(op)
   case XFER_OP_LERP: try validateLerp(op)
+  case XFER_OP_UNARY: try validateUnary(op)
+  case XFER_OP_TRANSPOSE: try validateTranspose(op)
+  case XFER_OP_GATHER: try validateGather(op)
+  case XFER_OP_GATHER_BACKWARD: try validateGatherBackward(op)
+  case XFER_OP_RANDOM: try validateRandom(op)
+  case XFER_OP_SELECT: try validateSelect(op)
+  case XFER_OP_IMAGE_TRANSFORM: try validateImageTransform(op)
   default:
     throw op.refuse(XFER_E_UNSUPPORTED) {
       $0.text("number ")
@@ -87,6 +94,13 @@ func run(_ call: Call) {
   case XFER_OP_SGD: sgd(call)
   case XFER_OP_ADAM: adam(call)
   case XFER_OP_LERP: lerp(call)
+  case XFER_OP_UNARY: unary(call)
+  case XFER_OP_TRANSPOSE: transpose(call)
+  case XFER_OP_GATHER: gather(call)
+  case XFER_OP_GATHER_BACKWARD: gatherBackward(call)
+  case XFER_OP_RANDOM: random(call)
+  case XFER_OP_SELECT: select(call)
+  case XFER_OP_IMAGE_TRANSFORM: imageTransform(call)
   default: break
   }
 }

@@ -12,7 +12,7 @@ func validateDropout(_ op: Op) throws(Refusal) {
 func dropout(_ call: Call) {
   let rate = Double(call.attributes(xfer_dropout_attributes.self).rate)
   let state = call.raw(1).assumingMemoryBound(to: Int64.self)
-  let key = mix(UInt64(bitPattern: state[0]) ^ mix(UInt64(bitPattern: state[1])))
+  let key = randomKey(state)
   let (x, y) = (call.input(0), call.output(0))
   call.op.parallel(call.op.outputs[0].count, grain: elementGrain) { range in
     for i in range {
@@ -22,8 +22,11 @@ func dropout(_ call: Call) {
   }
 }
 
+/// What a random state's two numbers make: each key is a stream of its own.
+func randomKey(_ state: UnsafePointer<Int64>) -> UInt64 { mix(UInt64(bitPattern: state[0]) ^ mix(UInt64(bitPattern: state[1]))) }
+
 /// The finaliser of SplitMix64 (Steele, Lea & Flood 2014).
-private func mix(_ value: UInt64) -> UInt64 {
+func mix(_ value: UInt64) -> UInt64 {
   var z = value &+ 0x9E37_79B9_7F4A_7C15
   z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
   z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB

@@ -16,7 +16,7 @@ extension Differentiate {
     switch attributes.kind {
     case Int32(XFER_REDUCE_SUM): return [(node.inputs[0], graph.broadcast(dy, count: s[1], scale: 1))]
     case Int32(XFER_REDUCE_MEAN): return [(node.inputs[0], graph.broadcast(dy, count: s[1], scale: 1 / Float(s[1])))]
-    default: throw XferError.unsupported("\(node.label): the maximum over a dimension has no gradient")
+    default: return [(node.inputs[0], try largest(node, dy))]
     }
   }
 
@@ -43,7 +43,16 @@ extension Differentiate {
         let quotient = try graph.binary(.divide, node.outputs[0], b)
         return try graph.binary(.multiply, graph.binary(.multiply, dy, quotient), graph.constant(Tensor([-1])))
       }
-    case .maximum, .minimum: throw XferError.unsupported("\(node.label): \(kind) has no gradient")
+    case .maximum, .minimum:
+      let shares = try extreme(node, dy, maximum: kind == .maximum)
+      try give(a) { shares.a }
+      try give(b) { shares.b }
+    case .power:
+      let rules = try power(node, dy)
+      try give(a, rules.a)
+      try give(b, rules.b)
+    // Constant almost everywhere.
+    case .equal, .greater, .greaterEqual: break
     }
     return result
   }

@@ -7,6 +7,17 @@ extension Differentiate {
     let (a, b) = (node.inputs[0], node.inputs[1])
     let (ta, tb) = (attributes.transpose_a != 0, attributes.transpose_b != 0)
     var result: [(ValueID, ValueID)] = []
+    if graph.shape(a).count == 3 {
+      if wants(a) {
+        result.append((a, ta
+          ? try graph.batchMatmul(b, dy, transposeA: tb, transposeB: true) : try graph.batchMatmul(dy, b, transposeB: !tb)))
+      }
+      if wants(b) {
+        result.append((b, tb
+          ? try graph.batchMatmul(dy, a, transposeA: true, transposeB: ta) : try graph.batchMatmul(a, dy, transposeA: !ta)))
+      }
+      return result
+    }
     if wants(a) {
       result.append((a, ta ? try graph.matmul(b, dy, transposeA: tb, transposeB: true) : try graph.matmul(dy, b, transposeB: !tb)))
     }

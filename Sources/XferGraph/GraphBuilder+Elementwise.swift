@@ -1,7 +1,11 @@
 public import CXfer
 public import XferCore
 
-public enum BinaryKind: Int32, Sendable { case add = 0, subtract, multiply, divide, maximum, minimum }
+public enum BinaryKind: Int32, Sendable {
+  case add = 0, subtract, multiply, divide, maximum, minimum, power
+  /// 1 where true, else 0.
+  case equal, greater, greaterEqual
+}
 public enum ReduceKind: Int32, Sendable { case sum = 0, mean, max }
 
 extension Graph {

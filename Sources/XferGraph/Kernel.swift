@@ -1,30 +1,50 @@
 import CXfer
 import XferCore
 
-/// A backend's prepared op. Released with the object.
+/// A prepared op: a backend's, released with the object, or a function of the program's own.
 final class Kernel {
-  let backend: Backend
+  /// Who runs it, for reports.
+  let backendName: String
   let workspace: Int
-  private let handle: OpaquePointer
+  private let run: (UnsafePointer<UnsafeRawPointer?>, UnsafePointer<UnsafeMutableRawPointer?>, UnsafeMutableRawPointer?) throws -> Void
+  private let release: () -> Void
 
   init(_ op: OpSpecification, backend: Backend, packed: UInt64) throws {
-    guard let prepare = backend.table.pointee.prepare else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has no prepare") }
+    guard let prepare = backend.table.pointee.prepare, let execute = backend.table.pointee.execute else {
+      throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has no prepare or no execute")
+    }
     var handle: OpaquePointer?
     var workspace = 0
     try op.withDescription(packed: packed) {
       try check(prepare($0, &handle, &workspace), "\(op.label): \(op.kind.name) on backend '\(backend.name)'")
     }
     guard let handle else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' prepared nothing for \(op.kind.name)") }
-    self.handle = handle
-    self.backend = backend
     self.workspace = workspace
+    backendName = backend.name
+    run = { try check(execute(handle, $0, $1, $2), "\(op.label): \(op.kind.name)") }
+    release = { backend.table.pointee.release?(handle) }
   }
 
-  deinit { backend.table.pointee.release?(handle) }
-
-  func execute(_ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>, _ workspace: UnsafeMutableRawPointer?) -> xfer_status {
-    backend.table.pointee.execute?(handle, inputs, outputs, workspace) ?? XFER_E_PLUGIN
+  init(_ custom: CustomOp, _ op: OpSpecification) {
+    workspace = 0
+    backendName = "program"
+    run = { inputs, outputs, _ in
+      let given = op.inputs.enumerated().compactMap { index, description in
+        inputs[index].map { Tensor(borrowing: UnsafeMutableRawPointer(mutating: $0), shape: description.shape, dtype: description.dtype) }
+      }
+      let made = op.outputs.enumerated().compactMap { index, description in
+        outputs[index].map { Tensor(borrowing: $0, shape: description.shape, dtype: description.dtype) }
+      }
+      try custom.body(given, made)
+    }
+    release = {}
   }
+
+  deinit { release() }
+
+  func execute(
+    _ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>, _ workspace: UnsafeMutableRawPointer?
+  ) throws { try run(inputs, outputs, workspace) }
 }
 
 /// An op with its shapes: what a backend is asked about.

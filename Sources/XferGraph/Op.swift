@@ -12,6 +12,9 @@ public enum OpKind: Int32, Sendable, CaseIterable {
   case binaryCrossentropy, binaryCrossentropyBackward
   case sparseCategoricalCrossentropy, sparseCategoricalCrossentropyBackward
   case sgd, adam, lerp
+  case unary, transpose, gather, gatherBackward, random, select, imageTransform
+  /// A function of the program's own, run by the runtime itself: no backend knows it.
+  case custom = -1
 
   /// The name reports print.
   public var name: String { "\(self)" }
@@ -35,6 +38,11 @@ public enum OpAttributes {
   case sgd(xfer_sgd_attributes)
   case adam(xfer_adam_attributes)
   case lerp(xfer_lerp_attributes)
+  case unary(xfer_unary_attributes)
+  case transpose(xfer_transpose_attributes)
+  case random(xfer_random_attributes)
+  case imageTransform(xfer_image_transform_attributes)
+  case custom(CustomOp)
 
   /// Calls `body` with the structure's address, nil for an op without attributes.
   func withPointer<T>(_ body: (UnsafeRawPointer?) throws -> T) rethrows -> T {
@@ -57,6 +65,11 @@ public enum OpAttributes {
       case .sgd(let value): try pass(value)
       case .adam(let value): try pass(value)
       case .lerp(let value): try pass(value)
+      case .unary(let value): try pass(value)
+      case .transpose(let value): try pass(value)
+      case .random(let value): try pass(value)
+      case .imageTransform(let value): try pass(value)
+      case .custom: try body(nil)
       }
     }()
   }

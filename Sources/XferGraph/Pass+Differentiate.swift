@@ -89,6 +89,16 @@ struct Differentiate {
     case .permuteChannels: return try permuteChannels(node, dy)
     case .dropout: return [(node.inputs[0], graph.add(.dropout, node.attributes, [dy, node.inputs[1]], graph.shape(dy)))]
     case .binaryCrossentropy, .sparseCategoricalCrossentropy: return crossentropy(node, dy)
+    case .unary: return try unary(node, dy)
+    case .transpose: return try transpose(node, dy)
+    case .gather: return gather(node, dy)
+    case .slice: return slice(node, dy)
+    case .select: return try select(node, dy)
+    case .broadcast: return try broadcast(node, dy)
+    case .conv2DBackwardInput: return convolutionTranspose(node, dy)
+    case .resizeBilinear: return try resizeBilinear(node, dy)
+    case .cast, .random: return []
+    case .custom: return try custom(node, dy)
     default: throw XferError.unsupported("\(node.label): \(node.kind.name) has no gradient")
     }
   }

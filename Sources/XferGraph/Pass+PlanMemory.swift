@@ -63,9 +63,9 @@ struct MemoryPlan {
   private static func inPlaceSource(_ graph: Graph, _ node: Node, _ output: ValueID, _ index: Int, _ last: [ValueID: Int]) -> ValueID? {
     let candidates: [ValueID]
     switch node.kind {
-    case .activation, .softmax, .scaleShift, .dropout: candidates = [node.inputs[0]]
+    case .activation, .softmax, .scaleShift, .dropout, .unary: candidates = [node.inputs[0]]
     case .activationBackward, .softmaxBackward: candidates = [node.inputs[1], node.inputs[0]]
-    case .binary: candidates = node.inputs
+    case .binary, .select: candidates = node.inputs
     default: return nil
     }
     return candidates.first {

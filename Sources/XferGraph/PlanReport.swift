@@ -22,7 +22,7 @@ extension Plan {
     steps.map { step in
       let values = step.node.inputs + step.node.outputs
       return PlanReportNode(
-        layer: step.node.label, op: step.node.kind.name, backend: step.kernel.backend.name,
+        layer: step.node.label, op: step.node.kind.name, backend: step.kernel.backendName,
         shape: step.node.outputs.first.map { graph.shape($0) } ?? [], phase: step.node.phase, fusedFrom: step.node.fusedFrom,
         flops: graph.flops(step.node), bytes: values.reduce(0) { $0 + graph.description($1).byteCount })
     }
@@ -34,7 +34,7 @@ extension Graph {
     func count(_ value: ValueID) -> Double { Double(description(value).count) }
     switch node.kind {
     case .matmul:
-      let inner = node.attributes.transposedA ? shape(node.inputs[0])[0] : shape(node.inputs[0])[1]
+      let inner = shape(node.inputs[0])[shape(node.inputs[0]).count - (node.attributes.transposedA ? 2 : 1)]
       return 2 * count(node.outputs[0]) * Double(inner)
     case .conv2D, .depthwiseConv2D:
       let k = shape(node.inputs[1])

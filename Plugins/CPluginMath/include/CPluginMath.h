@@ -9,6 +9,9 @@ static inline double xfer_log1p(double x) { return __builtin_log1p(x); }
 static inline double xfer_tanh(double x)  { return __builtin_tanh(x); }
 static inline double xfer_erf(double x)   { return __builtin_erf(x); }
 static inline double xfer_fabs(double x)  { return __builtin_fabs(x); }
+static inline double xfer_sin(double x)   { return __builtin_sin(x); }
+static inline double xfer_cos(double x)   { return __builtin_cos(x); }
+static inline double xfer_pow(double x, double y) { return __builtin_pow(x, y); }
 static inline double xfer_floor(double x) { return __builtin_floor(x); }
 /* To the nearest integer, halves to even; relies on the default rounding mode, which no plugin may change. */
 static inline double xfer_rint(double x)  { return __builtin_rint(x); }

@@ -146,6 +146,14 @@ xfer_status xfer_layer_create(const char *class_name, const char *config, xfer_l
 xfer_status xfer_layer_apply(xfer_layer *layer, const xfer_symbol *const *inputs, size_t count, int32_t training, xfer_symbol **output);
 /* Calls the layer on data. With a tape (NULL: none) the call is recorded for xfer_tape_gradient. */
 xfer_status xfer_layer_call(xfer_layer *layer, xfer_tensor *const *inputs, size_t count, int32_t training, xfer_tape *tape, xfer_tensor **output);
+/* The same of layers with several outputs, models among them: outputs has room for `capacity` handles, *output_count
+ * is set to how many there are. XFER_E_INVALID_ARGUMENT when there are more. */
+xfer_status xfer_layer_apply_all(xfer_layer *layer, const xfer_symbol *const *inputs, size_t count, int32_t training,
+                                 xfer_symbol **outputs, size_t capacity, size_t *output_count);
+xfer_status xfer_layer_call_all(xfer_layer *layer, xfer_tensor *const *inputs, size_t count, int32_t training, xfer_tape *tape,
+                                xfer_tensor **outputs, size_t capacity, size_t *output_count);
+/* How many outputs a call has: 1 but for models with more and layers that say so. */
+xfer_status xfer_layer_output_count(const xfer_layer *layer, size_t *count);
 /* Makes the weights for inputs of this shape (with the batch dimension; -1 where open). */
 xfer_status xfer_layer_build(xfer_layer *layer, int32_t rank, const int64_t *dims);
 /* {"class_name":..., "config":{...}} as Keras writes it. */

@@ -120,6 +120,18 @@ func give<Object>(_ pointer: UnsafeMutablePointer<OpaquePointer?>?, _ kind: Kind
   place.pointee = HandleTable.insert(try make(), kind)
 }
 
+/// Gives out several new handles into a caller's array, whose room is checked before `make` does its work.
+func give<Object>(
+  _ array: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int, _ count: UnsafeMutablePointer<Int>?, _ kind: Kind<Object>, expected: Int,
+  _ make: () throws -> [Object]
+) throws {
+  let room = try elements(array.map { UnsafePointer($0) }, capacity, "outputs").count
+  guard expected <= room else { throw invalid("there are \(expected) outputs, outputs has room for \(room)") }
+  let made = try make()
+  count?.pointee = made.count
+  for (index, object) in made.enumerated() where index < room { array?[index] = HandleTable.insert(object, kind) }
+}
+
 /// Writes a shape to rank and dims; nil dimensions as -1.
 func give(_ shape: [Int?], _ rank: UnsafeMutablePointer<Int32>?, _ dims: UnsafeMutablePointer<Int64>?) {
   rank?.pointee = Int32(shape.count)

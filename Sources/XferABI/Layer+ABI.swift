@@ -34,6 +34,35 @@ import XferGraph
   }
 }
 
+@c @implementation public func xfer_layer_apply_all(
+  _ layer: OpaquePointer?, _ inputs: UnsafePointer<OpaquePointer?>?, _ count: Int, _ training: Int32,
+  _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int, _ outputCount: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let layer = try object(layer, .layer, "layer")
+    try give(outputs, capacity, outputCount, .symbol, expected: layer.outputCount) {
+      try layer.all(objects(inputs, count, .symbol, "inputs"), training: XferABI.training(training))
+    }
+  }
+}
+
+@c @implementation public func xfer_layer_call_all(
+  _ layer: OpaquePointer?, _ inputs: UnsafePointer<OpaquePointer?>?, _ count: Int, _ training: Int32, _ tape: OpaquePointer?,
+  _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int, _ outputCount: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let layer = try object(layer, .layer, "layer")
+    try give(outputs, capacity, outputCount, .tensor, expected: layer.outputCount) {
+      try layer.all(
+        objects(inputs, count, .tensor, "inputs"), training: XferABI.training(training) ?? false, tape: optional(tape, .tape, "tape"))
+    }
+  }
+}
+
+@c @implementation public func xfer_layer_output_count(_ layer: OpaquePointer?, _ count: UnsafeMutablePointer<Int>?) -> xfer_status {
+  call { try out(count, "count").pointee = object(layer, .layer, "layer").outputCount }
+}
+
 @c @implementation public func xfer_layer_build(_ layer: OpaquePointer?, _ rank: Int32, _ dims: UnsafePointer<Int64>?) -> xfer_status {
   call {
     let layer = try object(layer, .layer, "layer")

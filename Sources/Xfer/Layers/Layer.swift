@@ -49,12 +49,18 @@ open class Layer {
   open func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
     throw XferError.unsupported("\(Self.className) cannot be called")
   }
+  /// Emits the ops of a layer with several outputs; others have ``lower(_:_:)``.
+  open func lowerAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] { [try lower(inputs, context)] }
   /// The class' own config keys as Keras writes them.
   open var ownConfig: [String: JSONValue] { [:] }
   /// Whether the layer takes several inputs; others take one.
   open var mergesInputs: Bool { false }
   /// The element type the layer reads.
   open var inputDType: DType { .float32 }
+  /// The element type of one of several inputs.
+  func dtype(ofInput index: Int) -> DType { inputDType }
+  /// How many outputs a call has.
+  open var outputCount: Int { 1 }
 
   /// Adds a weight, in creation order. `statistic` marks one that no optimizer moves.
   public func addWeight(_ name: String, _ shape: [Int], _ initializer: Initializer, statistic: Bool = false) throws -> Variable {
@@ -117,26 +123,42 @@ open class Layer {
   ///
   /// An explicit `training` wins over that of every enclosing call, for good.
   public func callAsFunction(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> SymbolicTensor {
+    let outputs = try all(inputs, training: training)
+    guard outputs.count == 1 else { throw XferError.invalid("\(name) has \(outputs.count) outputs: all(_:training:) gives them") }
+    return outputs[0]
+  }
+
+  /// The call of a layer with any number of outputs.
+  public func all(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> [SymbolicTensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
     try buildIfNeeded(inputs.map(\.shape))
     let scratch = Graph()
     let values = inputs.map { scratch.input(TensorDescription($0.shape.map { $0 ?? 1 }, $0.dtype)) }
-    let result = try emit(values, LoweringContext(graph: scratch, training: training ?? false))
+    let results = try emitAll(values, LoweringContext(graph: scratch, training: training ?? false))
     let node = FunctionalNode(layer: self, inputs: inputs, training: training)
-    return SymbolicTensor(shape: [nil] + scratch.shape(result).dropFirst().map { $0 }, dtype: scratch.dtype(result), node: node)
+    return results.enumerated().map { index, result in
+      SymbolicTensor(shape: [nil] + scratch.shape(result).dropFirst().map { $0 }, dtype: scratch.dtype(result), node: node, index: index)
+    }
   }
 
   public func callAsFunction(_ input: SymbolicTensor, training: Bool? = nil) throws -> SymbolicTensor {
     try callAsFunction([input], training: training)
   }
 
-  /// ``lower(_:_:)`` with the layer's name on what it emits and its inputs in the type it reads.
+  /// ``emitAll(_:_:)`` of a layer with one output.
   func emit(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    let outputs = try emitAll(inputs, context)
+    guard outputs.count == 1 else { throw XferError.unsupported("\(name) has \(outputs.count) outputs, one is wanted here") }
+    return outputs[0]
+  }
+
+  /// ``lowerAll(_:_:)`` with the layer's name on what it emits and its inputs in the type it reads.
+  func emitAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] {
     guard inputs.count == 1 || mergesInputs else { throw XferError.invalid("\(name) takes one input, \(inputs.count) were given") }
     let outer = context.graph.label
     context.graph.label = name
     defer { context.graph.label = outer }
-    return try lower(inputs.map { context.graph.cast($0, to: inputDType) }, context)
+    return try lowerAll(inputs.enumerated().map { context.graph.cast($1, to: dtype(ofInput: $0)) }, context)
   }
 
   /// The full config as Keras writes it.

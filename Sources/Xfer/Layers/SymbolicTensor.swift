@@ -7,14 +7,20 @@ public final class SymbolicTensor {
   public let dtype: DType
   /// The call that makes it.
   let node: FunctionalNode
+  /// Which of the call's outputs it is.
+  let index: Int
 
-  init(shape: OpenShape, dtype: DType, node: FunctionalNode) {
+  init(shape: OpenShape, dtype: DType, node: FunctionalNode, index: Int = 0) {
     self.shape = shape
     self.dtype = dtype
     self.node = node
-    node.output = self
+    self.index = index
+    node.outputs.append(WeakSymbol(symbol: self))
   }
 }
+
+/// A call does not keep its outputs: they keep the call.
+struct WeakSymbol { weak var symbol: SymbolicTensor? }
 
 /// One call of a layer on symbolic tensors.
 final class FunctionalNode {
@@ -22,7 +28,8 @@ final class FunctionalNode {
   let inputs: [SymbolicTensor]
   /// The explicit `training` argument, nil when none was given.
   let training: Bool?
-  fileprivate(set) weak var output: SymbolicTensor?
+  /// What came out and is still used by anyone.
+  fileprivate(set) var outputs: [WeakSymbol] = []
 
   init(layer: Layer, inputs: [SymbolicTensor], training: Bool?) {
     self.layer = layer

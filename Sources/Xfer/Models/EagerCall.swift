@@ -8,6 +8,13 @@ extension Layer {
   ///   - inputs: tensors with the batch dimension first; integers and uint8 are converted to what the layer reads.
   ///   - tape: records the call, so that gradients can be asked of it.
   public func callAsFunction(_ inputs: [Tensor], training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {
+    let outputs = try all(inputs, training: training, tape: tape)
+    guard outputs.count == 1 else { throw XferError.invalid("\(name) has \(outputs.count) outputs: all(_:training:tape:) gives them") }
+    return outputs[0]
+  }
+
+  /// The call of a layer with any number of outputs.
+  public func all(_ inputs: [Tensor], training: Bool = false, tape: GradientTape? = nil) throws -> [Tensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
     guard inputs.allSatisfy({ !$0.shape.isEmpty }) else { throw XferError.shape("\(name) wants inputs with a batch dimension, a scalar was given") }
     try buildIfNeeded(inputs.map { $0.shape.map { $0 } })
@@ -15,15 +22,15 @@ extension Layer {
     let taped = tape.map { tape in inputs.map { tape.watches($0) } }
     let key = EagerPlans.Key(
       inputs: inputs.map(\.description), training: training, taped: taped, flags: flags, backend: Backend.choiceGeneration)
-    let make: () throws -> (Graph, [ValueID], ValueID) = { [self] in
+    let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }
-      return (graph, values, try emit(values, LoweringContext(graph: graph, training: training)))
+      return (graph, values, try emitAll(values, LoweringContext(graph: graph, training: training)))
     }
     guard let tape else {
       let entry = try eager.shared(key, make: make)
       try entry.plan.run(Array(zip(entry.inputs, inputs)))
-      return try entry.plan.read(entry.output).copy()
+      return try entry.outputs.map { try entry.plan.read($0).copy() }
     }
     let entry = try eager.exclusive(key, variables: trainableWeights, make: make)
     return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }

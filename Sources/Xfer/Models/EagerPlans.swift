@@ -16,14 +16,14 @@ final class EagerPlans {
   final class Entry {
     let plan: Plan
     let inputs: [ValueID]
-    let output: ValueID
-    /// The gradient that comes in, and those that go out.
-    let seed: ValueID?
+    let outputs: [ValueID]
+    /// The gradients that come in, one an output, and those that go out.
+    let seeds: [ValueID]
     let inputGradients: [ValueID?]
     let weightGradients: [(variable: Variable, gradient: ValueID)]
 
-    init(plan: Plan, inputs: [ValueID], output: ValueID, seed: ValueID?, inputGradients: [ValueID?], weightGradients: [(Variable, ValueID)]) {
-      (self.plan, self.inputs, self.output, self.seed) = (plan, inputs, output, seed)
+    init(plan: Plan, inputs: [ValueID], outputs: [ValueID], seeds: [ValueID], inputGradients: [ValueID?], weightGradients: [(Variable, ValueID)]) {
+      (self.plan, self.inputs, self.outputs, self.seeds) = (plan, inputs, outputs, seeds)
       (self.inputGradients, self.weightGradients) = (inputGradients, weightGradients)
     }
   }
@@ -34,13 +34,13 @@ final class EagerPlans {
   private var order: [Key] = []
 
   /// The plan for a call without a tape: one a key, all in one block of memory.
-  func shared(_ key: Key, make: () throws -> (Graph, [ValueID], ValueID)) throws -> Entry {
+  func shared(_ key: Key, make: () throws -> (Graph, [ValueID], [ValueID])) throws -> Entry {
     if let known = plans[key] { return known }
-    let (graph, inputs, output) = try make()
+    let (graph, inputs, outputs) = try make()
     var options = Plan.Options()
     options.arena = arena
-    options.kept = [output]
-    let entry = Entry(plan: try Plan(graph, options: options), inputs: inputs, output: output, seed: nil, inputGradients: [], weightGradients: [])
+    options.kept = outputs
+    let entry = Entry(plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: [], inputGradients: [], weightGradients: [])
     // Shapes that change with every call must not collect plans without end.
     if order.count >= 8 { plans[order.removeFirst()] = nil }
     plans[key] = entry
@@ -49,20 +49,20 @@ final class EagerPlans {
   }
 
   /// A plan for one recorded call: its values must survive until the tape is done, so no two calls share one.
-  func exclusive(_ key: Key, variables: [Variable], make: () throws -> (Graph, [ValueID], ValueID)) throws -> Entry {
+  func exclusive(_ key: Key, variables: [Variable], make: () throws -> (Graph, [ValueID], [ValueID])) throws -> Entry {
     if let entry = idle[key]?.popLast() { return entry }
-    let (graph, inputs, output) = try make()
-    let seed = graph.input(TensorDescription(graph.shape(output)))
+    let (graph, inputs, outputs) = try make()
+    let seeds = outputs.map { graph.input(TensorDescription(graph.shape($0))) }
     let wantedInputs = zip(inputs, key.taped ?? []).filter(\.1).map(\.0)
     var gradients: [ValueID: ValueID] = [:]
     let wanted = variables.map { graph.variable($0) } + wantedInputs
-    try graph.differentiate(seeds: [(output, seed)], wanted: wanted) { value, gradient in if let gradient { gradients[value] = gradient } }
+    try graph.differentiate(seeds: zip(outputs, seeds).map { ($0, $1) }, wanted: wanted) { value, gradient in if let gradient { gradients[value] = gradient } }
     var options = Plan.Options()
     options.plastic = variables
     // Gradients may be asked for again, of another target: the backward half must not write over what it reads.
-    options.kept = [output] + gradients.values + graph.valuesForBackward()
+    options.kept = outputs + gradients.values + graph.valuesForBackward()
     return Entry(
-      plan: try Plan(graph, options: options), inputs: inputs, output: output, seed: seed, inputGradients: inputs.map { gradients[$0] },
+      plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: seeds, inputGradients: inputs.map { gradients[$0] },
       weightGradients: variables.compactMap { variable in gradients[graph.variable(variable)].map { (variable, $0) } })
   }
 

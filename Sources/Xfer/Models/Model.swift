@@ -49,9 +49,10 @@ public class Model: Layer {
   public override var sublayers: [Layer] { layers }
   public override var mergesInputs: Bool { true }
   public override var inputDType: DType { inputs.first?.dtype ?? .float32 }
+  override func dtype(ofInput index: Int) -> DType { inputs.indices.contains(index) ? inputs[index].dtype : inputDType }
+  public override var outputCount: Int { outputs.count }
 
-  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
-    guard outputs.count == 1 else { throw XferError.unsupported("\(name) has \(outputs.count) outputs; models of one output are supported") }
+  public override func lowerAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] {
     guard inputs.count == self.inputs.count else {
       throw XferError.invalid("model '\(name)' wants \(self.inputs.count) inputs, \(inputs.count) were given")
     }
@@ -64,16 +65,19 @@ public class Model: Layer {
       values[ObjectIdentifier(symbol)] = value
     }
     for node in nodes {
-      guard let output = node.output, values[ObjectIdentifier(output)] == nil else { continue }
+      let results = node.outputs.compactMap(\.symbol)
+      guard results.contains(where: { values[ObjectIdentifier($0)] == nil }) else { continue }
       let arguments = try node.inputs.map { symbol in
         try values[ObjectIdentifier(symbol)] ?? { throw XferError.internal("\(node.layer.name): an input was not computed") }()
       }
       var inner = context
       inner.training = node.training ?? context.training
-      values[ObjectIdentifier(output)] = try node.layer.emit(arguments, inner)
+      let made = try node.layer.emitAll(arguments, inner)
+      for result in results { values[ObjectIdentifier(result)] = made[result.index] }
     }
-    guard let result = values[ObjectIdentifier(outputs[0])] else { throw XferError.internal("model '\(name)' computed no output") }
-    return result
+    return try outputs.map { output in
+      try values[ObjectIdentifier(output)] ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
+    }
   }
 
   /// The layer of this name; the error names the nearest one.
@@ -97,7 +101,7 @@ public class Model: Layer {
     }
     func history(_ symbol: SymbolicTensor) -> [JSONValue] {
       let call = index[ObjectIdentifier(symbol.node.layer)]?.nodes[ObjectIdentifier(symbol.node)] ?? 0
-      return [.string(symbol.node.layer.name), .int(call), 0]
+      return [.string(symbol.node.layer.name), .int(call), .int(symbol.index)]
     }
     func tensor(_ symbol: SymbolicTensor) -> JSONValue {
       [

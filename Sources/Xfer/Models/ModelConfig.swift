@@ -52,29 +52,31 @@ struct Deserializer {
     let entries = config["layers"]?.arrayValue ?? []
     guard !entries.isEmpty else { throw XferError.format("a functional model without layers in the config") }
     var layers: [String: Layer] = [:]
-    var symbols: [String: [Int: SymbolicTensor]] = [:]
+    var symbols: [String: [Int: [SymbolicTensor]]] = [:]
     var pending: [(name: String, call: Int, node: JSONValue)] = []
     for entry in entries {
       let made = try layer(entry)
       let name = entry["name"]?.stringValue ?? entry["config"]?["name"]?.stringValue ?? made.name
       layers[name] = made
       if let input = made as? InputLayer {
-        symbols[name] = [0: SymbolicTensor(
-          shape: [nil] + input.shape.map { $0 }, dtype: input.dtype, node: FunctionalNode(layer: input, inputs: [], training: nil))]
+        symbols[name] = [0: [input.symbol()]]
       }
       for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
+    }
+    func symbol(_ layer: String, _ call: Int, _ output: Int) -> SymbolicTensor? {
+      symbols[layer]?[call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
     }
     // Calls may be listed before what they read: go round until nothing moves.
     while !pending.isEmpty {
       var waiting: [(name: String, call: Int, node: JSONValue)] = []
       for item in pending {
         let call = try InboundCall(item.node, layer: item.name)
-        let arguments = call.sources.map { symbols[$0.layer]?[$0.call] }
+        let arguments = call.sources.map { source in symbol(source.layer, source.call, source.output) }
         guard !arguments.contains(where: { $0 == nil }), let layer = layers[item.name] else {
           waiting.append(item)
           continue
         }
-        symbols[item.name, default: [:]][item.call] = try layer(arguments.compactMap { $0 }, training: call.training)
+        symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: call.training)
       }
       guard waiting.count < pending.count else {
         throw XferError.format("the model's config: '\(waiting[0].name)' reads a layer that does not exist or depends on itself")
@@ -86,7 +88,7 @@ struct Deserializer {
       let items = list.first?.stringValue != nil ? [JSONValue.array(list)] : list
       return try items.map { item in
         guard let name = item.arrayValue?.first?.stringValue, let call = item.arrayValue?.dropFirst().first?.intValue,
-          let symbol = symbols[name]?[call]
+          let symbol = symbol(name, call, item.arrayValue?.dropFirst(2).first?.intValue ?? 0)
         else { throw XferError.format("the model's config: '\(key)' names \(item.text()), which does not exist") }
         return symbol
       }
@@ -97,7 +99,7 @@ struct Deserializer {
 
 /// One entry of `inbound_nodes`: Keras 3's args/kwargs, or the nested lists of Keras 2.
 private struct InboundCall {
-  var sources: [(layer: String, call: Int)] = []
+  var sources: [(layer: String, call: Int, output: Int)] = []
   var training: Bool?
 
   init(_ json: JSONValue, layer: String) throws {
@@ -109,7 +111,7 @@ private struct InboundCall {
         guard let list = item.arrayValue, list.count >= 3, let name = list[0].stringValue, let call = list[1].intValue else {
           throw XferError.format("the model's config: layer '\(layer)' has an inbound node that cannot be read: \(item.text())")
         }
-        sources.append((name, call))
+        sources.append((name, call, list[2].intValue ?? 0))
         if list.count > 3, let explicit = list[3]["training"]?.boolValue { training = explicit }
       }
     }
@@ -120,7 +122,7 @@ private struct InboundCall {
     if let history = json["config"]?["keras_history"]?.arrayValue, history.count == 3, let name = history[0].stringValue,
       let call = history[1].intValue
     {
-      sources.append((name, call))
+      sources.append((name, call, history[2].intValue ?? 0))
     } else {
       for item in json.arrayValue ?? [] { collect(item) }
     }

@@ -14,7 +14,7 @@ extension Model {
     let graph = Graph()
     let values = inputs.map { graph.input(TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype)) }
     var options = Plan.Options()
-    options.kept = [try emit(values, LoweringContext(graph: graph, training: false))]
+    options.kept = try emitAll(values, LoweringContext(graph: graph, training: false))
     return try Plan(graph, options: options)
   }
 }

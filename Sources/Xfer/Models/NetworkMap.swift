@@ -23,7 +23,7 @@ struct NetworkMap {
       nodeDepth[ObjectIdentifier(node)] = depth
       layerDepth[layer] = depth
       byLayer[layer] = node.layer
-      guard node.output.map({ !boundary.contains(ObjectIdentifier($0)) }) ?? true else { continue }
+      guard !node.isBoundary(boundary) else { continue }
       for input in node.inputs {
         let parent = ObjectIdentifier(input.node)
         nodeDepth[parent] = max(depth + 1, nodeDepth[parent] ?? 0)
@@ -43,7 +43,7 @@ struct NetworkMap {
     // An explicit stack: networks are deeper than a thread's stack likes.
     var stack: [(node: FunctionalNode, next: Int)] = [(symbol.node, 0)]
     func children(_ node: FunctionalNode) -> [SymbolicTensor] {
-      node.output.map { boundary.contains(ObjectIdentifier($0)) } == true ? [] : node.inputs
+      node.isBoundary(boundary) ? [] : node.inputs
     }
     if finished.contains(ObjectIdentifier(symbol.node)) { return }
     discover(symbol.node)
@@ -57,7 +57,7 @@ struct NetworkMap {
           stack.append((child, 0))
         }
       } else {
-        if inputs.isEmpty, !node.inputs.isEmpty || node.layer is InputLayer, node.output.map({ boundary.contains(ObjectIdentifier($0)) }) != true {
+        if inputs.isEmpty, !node.inputs.isEmpty || node.layer is InputLayer, !node.isBoundary(boundary) {
           throw XferError.invalid("the model's outputs depend on '\(node.layer.name)', which is not among its inputs")
         }
         if finished.insert(ObjectIdentifier(node)).inserted { nodes.append(node) }
@@ -68,5 +68,12 @@ struct NetworkMap {
 
   private mutating func discover(_ node: FunctionalNode) {
     if discovery[ObjectIdentifier(node.layer)] == nil { discovery[ObjectIdentifier(node.layer)] = discovery.count }
+  }
+}
+
+extension FunctionalNode {
+  /// Whether one of its outputs is where a model begins.
+  fileprivate func isBoundary(_ symbols: Set<ObjectIdentifier>) -> Bool {
+    outputs.contains { $0.symbol.map { symbols.contains(ObjectIdentifier($0)) } ?? false }
   }
 }

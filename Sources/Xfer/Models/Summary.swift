@@ -55,7 +55,7 @@ extension Model {
   }
 
   private func outputShape(of layer: Layer) -> String {
-    guard let shape = nodes.last(where: { $0.layer === layer })?.output?.shape else { return "?" }
+    guard let shape = nodes.last(where: { $0.layer === layer })?.outputs.first?.symbol?.shape else { return "?" }
     let parts = shape.map { $0.map(String.init) ?? "None" }
     return "(\(parts.joined(separator: ", ")))"
   }

@@ -14,7 +14,7 @@ public final class GradientTape {
   private struct Record {
     let entry: EagerPlans.Entry
     let inputs: [Tensor]
-    let output: Tensor
+    let outputs: [Tensor]
     let release: () -> Void
   }
   private var records: [Record] = []
@@ -27,13 +27,13 @@ public final class GradientTape {
   /// Whether a tensor was made by a call this tape recorded.
   func watches(_ tensor: Tensor) -> Bool { outputs.contains(tensor.identity) }
 
-  func record(_ entry: EagerPlans.Entry, inputs: [Tensor], release: @escaping () -> Void) throws -> Tensor {
+  func record(_ entry: EagerPlans.Entry, inputs: [Tensor], release: @escaping () -> Void) throws -> [Tensor] {
     do {
       try entry.plan.run(Array(zip(entry.inputs, inputs)), part: .forward)
-      let output = try entry.plan.read(entry.output).copy()
-      records.append(Record(entry: entry, inputs: inputs, output: output, release: release))
-      outputs.insert(output.identity)
-      return output
+      let made = try entry.outputs.map { try entry.plan.read($0).copy() }
+      records.append(Record(entry: entry, inputs: inputs, outputs: made, release: release))
+      outputs.formUnion(made.map(\.identity))
+      return made
     } catch {
       release()
       throw error
@@ -47,8 +47,11 @@ public final class GradientTape {
     var incoming: [UInt64: Tensor] = [target.identity: try Tensor([1], shape: target.shape)]
     var result: [ObjectIdentifier: Tensor] = [:]
     for record in records.reversed() {
-      guard let seed = record.entry.seed, let above = incoming[record.output.identity] else { continue }
-      try record.entry.plan.run(Array(zip(record.entry.inputs, record.inputs)) + [(seed, above)], part: .backward)
+      guard record.outputs.contains(where: { incoming[$0.identity] != nil }) else { continue }
+      let above = try zip(record.entry.seeds, record.outputs).map { seed, output in
+        (seed, try incoming[output.identity] ?? Tensor(zeros: output.shape))
+      }
+      try record.entry.plan.run(Array(zip(record.entry.inputs, record.inputs)) + above, part: .backward)
       for (variable, value) in record.entry.weightGradients {
         try Self.accumulate(record.entry.plan.read(value), into: &result[ObjectIdentifier(variable)])
       }

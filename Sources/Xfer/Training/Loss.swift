@@ -42,19 +42,19 @@ open class Loss {
     let key = EagerPlans.Key(
       inputs: inputs.map(\.description), training: false, taped: tape.map { tape in inputs.map { tape.watches($0) } }, flags: [],
       backend: Backend.choiceGeneration)
-    let make: () throws -> (Graph, [ValueID], ValueID) = { [self] in
+    let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }
       let weights = values.count > 2 ? graph.cast(values[2], to: .float32) : nil
-      return (graph, values, try total(values[0], values[1], weights: weights, graph))
+      return (graph, values, [try total(values[0], values[1], weights: weights, graph)])
     }
     guard let tape else {
       let entry = try eager.shared(key, make: make)
       try entry.plan.run(Array(zip(entry.inputs, inputs)))
-      return try entry.plan.read(entry.output).copy()
+      return try entry.plan.read(entry.outputs[0]).copy()
     }
     let entry = try eager.exclusive(key, variables: [], make: make)
-    return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }
+    return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }[0]
   }
 
   /// By class name ("BinaryCrossentropy") or identifier ("binary_crossentropy").

@@ -68,7 +68,7 @@ let package = Package(
     .systemLibrary(name: "CZip", path: "Plugins/Zip/CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
     .target(name: "CPluginMath", path: "Plugins/CPluginMath", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "XferNaive", dependencies: ["CXfer", "CPluginMath"], path: "Plugins/Naive"),
-    .target(name: "XferConformance", dependencies: ["CXfer", "XferNaive"]),
+    .target(name: "XferConformance", dependencies: ["CXfer"]),
     .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "XferCore", dependencies: ["CXfer", "CPlatform", "XferNaive"]),
     .target(name: "XferGraph", dependencies: ["XferCore"]),
@@ -77,12 +77,12 @@ let package = Package(
     .target(name: "XferDylib", dependencies: ["XferABI"], linkerSettings: dylibLinker),
     .executableTarget(
       name: "xfer-cli",
-      dependencies: ["Xfer", "CXfer", "CPlatform", "XferConformance", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: ["Xfer", "CXfer", "CPlatform", "XferConformance", "XferNaive", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       linkerSettings: commandLinker),
     .executableTarget(name: "transfer-example", dependencies: ["Xfer"], path: "Examples/swift", linkerSettings: commandLinker),
     .testTarget(name: "ConformanceTests", dependencies: ["XferConformance"], path: "Tests/ConformanceTests"),
     .testTarget(name: "XferTests", dependencies: ["Xfer", "CXfer"], path: "Tests/XferTests"),
-    .testTarget(name: "CodecTests", dependencies: ["CXfer"], path: "Tests/CodecTests", exclude: ["Fixtures"]),
+    .testTarget(name: "CodecTests", dependencies: ["CXfer", "XferConformance"], path: "Tests/CodecTests", exclude: ["Fixtures"]),
   ] + plugins.map(\.target),
   swiftLanguageModes: [.v6]
 )

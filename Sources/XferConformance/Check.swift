@@ -1,7 +1,6 @@
 import CXfer
-import XferNaive
 
-/// What a run of ``checkBackend(_:host:seed:rounds:options:)`` does beside comparing.
+/// What a run of ``checkBackend(_:reference:seed:rounds:options:)`` does beside comparing.
 public struct ConformanceOptions: Sendable {
   /// Also run every case with all buffers against pages that cannot be touched. A read or write beyond an end then stops the
   /// process with SIGSEGV; without this, writes are reported and reads show as NaN where they are used.
@@ -24,15 +23,15 @@ public struct ConformanceOptions: Sendable {
 ///
 /// - Parameters:
 ///   - plugin: a backend whose `score` was asked already and is above 0.
-///   - host: what the plugin was entered with.
+///   - reference: the backend the results are compared with, entered with the same host.
 ///   - seed: the same seed gives the same cases.
 ///   - rounds: cases of each op.
 public func checkBackend(
-  _ plugin: UnsafePointer<xfer_plugin>, host: UnsafePointer<xfer_host>, seed: UInt64 = 1, rounds: Int = 20,
+  _ plugin: UnsafePointer<xfer_plugin>, reference: UnsafePointer<xfer_plugin>, seed: UInt64 = 1, rounds: Int = 20,
   options: ConformanceOptions = ConformanceOptions()
 ) -> ConformanceReport {
   var report = ConformanceReport(plugin: plugin.pointee.name.map { String(cString: $0) } ?? "unnamed", seed: seed)
-  guard let runner = Runner(plugin), let reference = xfer_plugin_naive_entry(host).flatMap(Runner.init) else {
+  guard let runner = Runner(plugin), let reference = Runner(reference) else {
     var entry = ConformanceReport.Entry(name: "plugin table")
     entry.failures = ["the plugin is no backend, or its table is too small"]
     report.entries = [entry]

@@ -136,3 +136,27 @@ public final class ConformanceHost: Sendable {
   private func enter(_ thread: UInt, _ worker: Int32) { state.withLock { $0.workers[thread] = worker } }
   private func leave(_ thread: UInt) { state.withLock { _ = $0.workers.removeValue(forKey: thread) } }
 }
+
+/// Opens a shared library as an image of its own, by way of a copy.
+///
+/// A plugin keeps the host it was entered with last. Where one process has several hosts (a test's and the runtime's), each
+/// needs its own image of the plugin, and `dlopen` gives one image a file.
+public func openPrivately(_ path: String) -> UnsafeMutableRawPointer? {
+  var name = Array("/tmp/xfer-plugin-XXXXXX".utf8CString)
+  let target = mkstemp(&name)
+  guard target >= 0 else { return nil }
+  defer {
+    close(target)
+    unlink(name)
+  }
+  let source = open(path, O_RDONLY | O_CLOEXEC)
+  guard source >= 0 else { return nil }
+  defer { close(source) }
+  var buffer = [UInt8](repeating: 0, count: 1 << 16)
+  while true {
+    let count = read(source, &buffer, buffer.count)
+    guard count > 0 else { break }
+    guard write(target, buffer, count) == count else { return nil }
+  }
+  return dlopen(name, RTLD_NOW | RTLD_LOCAL)
+}

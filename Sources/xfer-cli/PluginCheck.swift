@@ -3,6 +3,7 @@ import CXfer
 import Glibc
 import Xfer
 import XferConformance
+import XferNaive
 
 struct PluginCheck: ParsableCommand, ReportsJSON {
   static let configuration = CommandConfiguration(
@@ -33,7 +34,8 @@ struct PluginCheck: ParsableCommand, ReportsJSON {
     let table = try open(host)
     var options = ConformanceOptions()
     options.progress = { note("checking \($0)") }
-    let report = checkBackend(table, host: host.pointer, seed: UInt64(seed), rounds: rounds, options: options)
+    guard let reference = xfer_plugin_naive_entry(host.pointer) else { throw XferError.internal("the built-in reference did not start") }
+    let report = checkBackend(table, reference: reference, seed: UInt64(seed), rounds: rounds, options: options)
     if output.json {
       printJSON([
         "plugin": .string(report.plugin), "passed": .bool(report.passed), "cases": .int(report.cases), "seed": .int(Int(seed)),

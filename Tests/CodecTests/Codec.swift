@@ -1,6 +1,7 @@
 import CXfer
 import Foundation
 import Glibc
+import XferConformance
 
 /// A codec plugin beside the tests, loaded by itself with a host that does the least it has to.
 struct Codec<Table>: @unchecked Sendable {
@@ -10,7 +11,7 @@ struct Codec<Table>: @unchecked Sendable {
   /// Nil when the plugin was not built.
   init?(_ name: String, _ kind: Int) {
     let path = "\(Codecs.folder)/libxfer-\(name).so"
-    guard access(path, R_OK) == 0, let image = dlopen(path, RTLD_NOW | RTLD_LOCAL), let symbol = dlsym(image, "xfer_plugin_entry"),
+    guard let image = openPrivately(path), let symbol = dlsym(image, "xfer_plugin_entry"),
       let plugin = unsafeBitCast(symbol, to: xfer_plugin_entry_fn.self)(TestHost.pointer), plugin.pointee.kind == Int32(kind),
       let table = plugin.pointee.table
     else { return nil }

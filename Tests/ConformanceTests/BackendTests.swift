@@ -23,7 +23,8 @@ import Testing
     guard (plugin.pointee.score?(host.pointer) ?? 1) > 0 else {
       try Test.cancel("lib\(name).so cannot run here: \(host.lastError)")
     }
-    let report = checkBackend(plugin, host: host.pointer, seed: 3, rounds: 25)
+    let reference = try #require(loadPlugin("xfer-naive", host: host))
+    let report = checkBackend(plugin, reference: reference, seed: 3, rounds: 25)
     #expect(report.passed, "\(report.text)")
     #expect(report.cases > 0, "the backend supports nothing")
   }
@@ -76,7 +77,7 @@ import Testing
     options.ops = ["scale_shift"]
     let report = withUnsafePointer(to: &table) { table in
       plugin.table = UnsafeRawPointer(table)
-      return withUnsafePointer(to: &plugin) { checkBackend($0, host: host.pointer, seed: 5, rounds: 3, options: options) }
+      return withUnsafePointer(to: &plugin) { checkBackend($0, reference: naive, seed: 5, rounds: 3, options: options) }
     }
     #expect(report.failures.count == 3, "\(report.text)")
   }

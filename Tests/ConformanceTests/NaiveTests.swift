@@ -9,7 +9,7 @@ import Testing
     let plugin = try #require(naive)
     var options = ConformanceOptions()
     options.guardPages = true
-    let report = checkBackend(plugin, host: host.pointer, seed: 7, rounds: 12, options: options)
+    let report = checkBackend(plugin, reference: plugin, seed: 7, rounds: 12, options: options)
     #expect(report.passed, "\(report.failures.joined(separator: "\n"))")
     let empty = report.entries.filter { $0.cases == 0 }.map(\.name)
     #expect(empty.isEmpty, "every op and every gradient has to run")

@@ -1,12 +1,11 @@
 import CXfer
 import Glibc
-import XferNaive
 
 @testable import XferConformance
 
 /// The reference backend under a host that runs loops on two threads.
 let host = ConformanceHost(threads: 2)
-nonisolated(unsafe) let naive = xfer_plugin_naive_entry(host.pointer)
+nonisolated(unsafe) let naive = loadPlugin("xfer-naive", host: host)
 let reference = naive.flatMap { Runner($0) }
 
 /// The folder the tests were built into.
@@ -17,11 +16,9 @@ let buildFolder: String = {
   return executable.split(separator: "/").dropLast().map { "/\($0)" }.joined()
 }()
 
-/// A plugin of the build folder; nil when it was not built.
+/// A plugin of the build folder, under a host of its own; nil when it was not built.
 func loadPlugin(_ name: String, host: ConformanceHost) -> UnsafePointer<xfer_plugin>? {
-  guard let library = dlopen("\(buildFolder)/lib\(name).so", RTLD_NOW | RTLD_LOCAL), let symbol = dlsym(library, "xfer_plugin_entry") else {
-    return nil
-  }
+  guard let library = openPrivately("\(buildFolder)/lib\(name).so"), let symbol = dlsym(library, "xfer_plugin_entry") else { return nil }
   return unsafeBitCast(symbol, to: xfer_plugin_entry_fn.self)(host.pointer)
 }
 

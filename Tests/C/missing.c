@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
     return finish();
   }
   const char *temporary = getenv("TMPDIR"), *tree = getenv("XFER_TREE");
-  char folder[512], command[4096];
+  char folder[512], command[16384];
   snprintf(folder, sizeof folder, "%s/xfer-alone-XXXXXX", temporary ? temporary : "/tmp");
   if (!tree || !mkdtemp(folder)) return 1;
   /* A plugin in the current folder, which is never searched. */

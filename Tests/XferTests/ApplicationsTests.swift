@@ -29,7 +29,7 @@ import XferCore
     for (layer, entry) in zip(model.layers, wanted) {
       #expect(layer.name == entry["name"]?.stringValue)
       #expect(type(of: layer).className == entry["cls"]?.stringValue, "\(layer.name)")
-      let shape = model.nodes.first { $0.layer === layer }?.output?.shape
+      let shape = model.nodes.first { $0.layer === layer }?.outputs.first?.symbol?.shape
       #expect(shape == entry["out"]?.arrayValue?.map(\.intValue), "\(layer.name)")
       #expect(layer.weights.map(\.path) == entry["weights"]?.arrayValue?.map { $0["path"]?.stringValue ?? "" })
       #expect(layer.weights.map(\.shape) == entry["weights"]?.arrayValue?.map { $0["shape"]?.arrayValue?.compactMap(\.intValue) ?? [] })

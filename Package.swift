@@ -69,10 +69,11 @@ let package = Package(
     .target(name: "CPluginMath", path: "Plugins/CPluginMath", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
     .target(name: "XferNaive", dependencies: ["CXfer", "CPluginMath"], path: "Plugins/Naive"),
     .target(name: "XferConformance", dependencies: ["CXfer"]),
+    .systemLibrary(name: "CFFI", path: "Sources/CFFI", pkgConfig: "libffi", providers: [.apt(["libffi-dev"])]),
     .target(name: "CPlatform", cSettings: [.define("_GNU_SOURCE")]),
     .target(name: "XferCore", dependencies: ["CXfer", "CPlatform", "XferNaive"]),
     .target(name: "XferGraph", dependencies: ["XferCore"]),
-    .target(name: "Xfer", dependencies: ["XferGraph"]),
+    .target(name: "Xfer", dependencies: ["XferGraph", "CFFI"]),
     .target(name: "XferABI", dependencies: ["Xfer", "CXfer"]),
     .target(name: "XferDylib", dependencies: ["XferABI"], linkerSettings: dylibLinker),
     .executableTarget(

@@ -170,6 +170,84 @@ xfer_status xfer_layer_sublayer_count(const xfer_layer *layer, size_t *count);
 xfer_status xfer_layer_sublayer(const xfer_layer *layer, size_t index, xfer_layer **sublayer);
 void        xfer_layer_release(xfer_layer *layer);
 
+/* ---- Functions of the program's own ---------------------------------------------------------------
+ * A kernel is a C function under a name. Layers of class "CustomKernel" and losses of class "CustomLoss" call it:
+ *
+ *     xfer_kernel_register("erf", "f64(f64)", (xfer_kernel_fn)erf, NULL, NULL);
+ *     xfer_layer_create("CustomKernel", "{\"kernel\":\"erf\"}", &layer);
+ *
+ * and a model with it is saved and loaded by the kernel's name. The signature says how the function is called:
+ *
+ *     signature  = result "(" [ parameter { "," parameter } ] ")"
+ *     result     = "void" | "i32" | "f32" | "f64"
+ *     parameter  = [ "const" ] type [ "*" ] [ name ]
+ *     type       = "f32" | "f64" | "i32" | "i64" | "u8" | "void"     void only in "void* user"
+ *
+ * i32 is a status: nonzero fails the call with XFER_E_DATA. A result of f32 or f64 makes a function of elements, called for
+ * each: its parameters are numbers, names may be left out, the result is the output's element. The parameters' names say
+ * what is passed:
+ *
+ *     x, x0 ... x7      an input, dense and row-major; y_true and y_pred are x0 and x1 of a loss
+ *     y                 the output, zeroed before the call (in a backward function: the output as it was)
+ *     dy                backward only: the gradient that comes in, of y's shape
+ *     dx, dx0 ... dx7   backward only: the gradient of an input, written, zeroed before the call; dy_pred is dx1
+ *     n, rows, cols, rank, const i64* dims     of the first input (of a loss: of y_pred): elements, samples,
+ *                       elements a sample, number of dimensions, dimensions; n0 ..., rank0 ..., dims0 ... of input 0 ...,
+ *                       ny, ranky, dimsy of the output
+ *     void* user        the pointer given here
+ *     any other name    a number from the layer's config: {"kernel":"k","attributes":{"alpha":0.5}}
+ *
+ * Tensors are float32 inside; elements of pointers to other types are converted before and after the call. At most 32
+ * parameters. Structures by value, variable numbers of arguments, unknown types and names without meaning are
+ * XFER_E_FORMAT with the place in the signature.
+ *
+ * fn must have the type the signature says, calls no function of this library on the handles in use, and runs on the thread that
+ * runs the model. user must outlive the kernel: destroy(user) runs once, when the name is unregistered and the last
+ * layer or loss that has the kernel is gone; it does not run when registering fails or finds this very function
+ * registered (which is no error). Another function under a name in use is XFER_E_STATE. */
+
+typedef void (*xfer_kernel_fn)(void);
+xfer_status xfer_kernel_register(const char *name, const char *signature, xfer_kernel_fn fn, void *user, xfer_destroy_fn destroy);
+/* The gradient of a registered kernel: "void(const f32* x, const f32* dy, i64 n, f32* dx)"; of a function of elements with one
+ * input also "f32(f32 x, f32 y, f32 dy)", each parameter optional, the result being dx. Training through a kernel without one
+ * is XFER_E_UNSUPPORTED. */
+xfer_status xfer_kernel_set_backward(const char *name, const char *signature, xfer_kernel_fn fn, void *user, xfer_destroy_fn destroy);
+
+/* One structure instead of a signature: the cheapest call. Everything in it is borrowed for the call. */
+typedef struct xfer_call xfer_call;
+typedef struct xfer_call_tensor {
+  void          *data;             /* NULL: a gradient nobody wants                                   */
+  const int64_t *dims;             /* rank numbers, the batch first                                   */
+  int64_t        count;            /* elements                                                        */
+  int32_t        rank;
+  xfer_dtype     dtype;            /* XFER_F32; targets of a loss may be XFER_I32                     */
+} xfer_call_tensor;
+struct xfer_call {
+  size_t         struct_size;
+  void          *user;
+  int32_t        is_backward;
+  uint32_t       n_inputs;         /* forward: the inputs; backward: the inputs, the output, dy       */
+  uint32_t       n_outputs;        /* forward: 1; backward: a gradient for each input                 */
+  uint32_t       n_attributes;
+  const xfer_call_tensor *inputs;
+  const xfer_call_tensor *outputs; /* zeroed before the call                                          */
+  const char *const *attribute_names;   /* sorted; all numbers of the layer's "attributes"            */
+  const double  *attribute_values;
+};
+/* Returns 0, or a status that fails the call with XFER_E_DATA. */
+typedef int32_t (*xfer_frame_fn)(const xfer_call *call);
+xfer_status xfer_kernel_register_frame(const char *name, xfer_frame_fn fn, void *user, xfer_destroy_fn destroy);
+xfer_status xfer_kernel_set_backward_frame(const char *name, xfer_frame_fn fn, void *user, xfer_destroy_fn destroy);
+
+/* Forgets a name. Layers and losses that have the kernel keep it. */
+xfer_status xfer_kernel_unregister(const char *name);
+/* {"kernels":[{"name","signature" (null: a frame function),"backward": its signature, true (a frame function) or null}]} */
+xfer_status xfer_kernels_json(char *buffer, size_t capacity, size_t *length);
+/* A signature taken apart, for bindings of other languages: {"result","inputs":n,"parameters":[{"name","type","pointer",
+ * "role": "tensor"|"count"|"rank"|"dims"|"rows"|"cols"|"user"|"attribute","of":"x"|"y"|"dx"|"dy"|null,"index":k|null}]}.
+ * backward 1: of a backward function. XFER_E_FORMAT names the place where it is wrong. */
+xfer_status xfer_kernel_signature_json(const char *signature, int32_t backward, char *buffer, size_t capacity, size_t *length);
+
 /* ---- Weights --------------------------------------------------------------------------------- */
 
 xfer_status xfer_weight_path(const xfer_weight *weight, char *buffer, size_t capacity, size_t *length); /* "dense/kernel" */

@@ -17,7 +17,7 @@ NUMBERS = {
 }
 FUNCTIONS = {
     "xfer_destroy_fn": _c.DestroyFunction, "xfer_next_batch_fn": _c.NextBatchFunction, "xfer_restart_fn": _c.RestartFunction,
-    "xfer_event_fn": _c.EventFunction,
+    "xfer_event_fn": _c.EventFunction, "xfer_kernel_fn": _c.KernelFunction, "xfer_frame_fn": _c.FrameFunction,
 }
 
 
@@ -71,7 +71,8 @@ def test_callbacks(header):
     for result, name, parameters in found:
         function = FUNCTIONS[name]
         assert function._restype_ is ctype(result, structs)
-        assert function._argtypes_ == tuple(ctype(p, structs) for p in parameters.split(","))
+        arguments = [] if parameters.strip() == "void" else parameters.split(",")
+        assert function._argtypes_ == tuple(ctype(p, structs) for p in arguments)
 
 
 def test_fit_options(header):

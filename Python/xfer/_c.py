@@ -19,6 +19,8 @@ DestroyFunction = CFUNCTYPE(None, c_void_p)
 NextBatchFunction = CFUNCTYPE(c_int32, c_void_p, Out, Out, Out)
 RestartFunction = CFUNCTYPE(c_int32, c_void_p, c_int64)
 EventFunction = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int64, c_int64, c_char_p)
+KernelFunction = CFUNCTYPE(None)
+FrameFunction = CFUNCTYPE(c_int32, c_void_p)
 
 TRAINING = {None: -1, False: 0, True: 1}
 ALL, TRAINABLE, NON_TRAINABLE = 0, 1, 2
@@ -49,6 +51,25 @@ class FitOptions(Structure):
     @classmethod
     def new(cls):
         return cls(struct_size=ctypes.sizeof(cls))
+
+
+class CallTensor(Structure):
+    """xfer_call_tensor."""
+
+    _fields_ = [("data", c_void_p), ("dims", POINTER(c_int64)), ("count", c_int64), ("rank", c_int32), ("dtype", c_int32)]
+
+
+class Call(Structure):
+    """xfer_call."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("user", c_void_p),
+        ("is_backward", c_int32),
+        ("n_inputs", c_uint32), ("n_outputs", c_uint32), ("n_attributes", c_uint32),
+        ("inputs", POINTER(CallTensor)), ("outputs", POINTER(CallTensor)),
+        ("attribute_names", POINTER(c_char_p)), ("attribute_values", POINTER(c_double)),
+    ]
 
 
 _TEXT = (c_char_p, c_size_t, POINTER(c_size_t))  # buffer, capacity, *length
@@ -86,6 +107,13 @@ PROTOTYPES = {
     "xfer_layer_sublayer_count": (Status, (Handle, POINTER(c_size_t))),
     "xfer_layer_sublayer": (Status, (Handle, c_size_t, Out)),
     "xfer_layer_release": (None, (Handle,)),
+    "xfer_kernel_register": (Status, (c_char_p, c_char_p, KernelFunction, c_void_p, DestroyFunction)),
+    "xfer_kernel_set_backward": (Status, (c_char_p, c_char_p, KernelFunction, c_void_p, DestroyFunction)),
+    "xfer_kernel_register_frame": (Status, (c_char_p, FrameFunction, c_void_p, DestroyFunction)),
+    "xfer_kernel_set_backward_frame": (Status, (c_char_p, FrameFunction, c_void_p, DestroyFunction)),
+    "xfer_kernel_unregister": (Status, (c_char_p,)),
+    "xfer_kernels_json": (Status, _TEXT),
+    "xfer_kernel_signature_json": (Status, (c_char_p, c_int32, *_TEXT)),
     "xfer_weight_path": (Status, (Handle, *_TEXT)),
     "xfer_weight_shape": (Status, (Handle, *_SHAPE_OUT)),
     "xfer_weight_trainable": (Status, (Handle, POINTER(c_int32))),

@@ -54,7 +54,7 @@ final class ConstantFolder {
     let op = specification(node, constants: mask)
     if case .custom(let custom) = node.attributes {
       plainReads.formUnion(node.inputs.map { graph.root($0) }.filter(constant.contains))
-      return Kernel(custom, op)
+      return try Kernel(custom, op)
     }
     let backend = try op.choose(among: backends)
     var packed: UInt64 = 0

@@ -25,18 +25,11 @@ final class Kernel {
     release = { backend.table.pointee.release?(handle) }
   }
 
-  init(_ custom: CustomOp, _ op: OpSpecification) {
+  init(_ custom: CustomOp, _ op: OpSpecification) throws {
     workspace = 0
     backendName = "program"
-    run = { inputs, outputs, _ in
-      let given = op.inputs.enumerated().compactMap { index, description in
-        inputs[index].map { Tensor(borrowing: UnsafeMutableRawPointer(mutating: $0), shape: description.shape, dtype: description.dtype) }
-      }
-      let made = op.outputs.enumerated().compactMap { index, description in
-        outputs[index].map { Tensor(borrowing: $0, shape: description.shape, dtype: description.dtype) }
-      }
-      try custom.body(given, made)
-    }
+    let body = try custom.prepare(op.inputs, op.outputs)
+    run = { inputs, outputs, _ in try body(inputs, outputs) }
     release = {}
   }
 

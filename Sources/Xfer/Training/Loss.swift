@@ -69,6 +69,7 @@ open class Loss {
     switch name {
     case "BinaryCrossentropy", "binary_crossentropy": loss = try BinaryCrossentropy(config: &configuration)
     case "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy": loss = try SparseCategoricalCrossentropy(config: &configuration)
+    case "CustomLoss": loss = try CustomLoss(config: &configuration)
     default:
       throw XferError.notFound("unknown loss '\(name)'\(hint(name, among: ["BinaryCrossentropy", "SparseCategoricalCrossentropy"]))")
     }

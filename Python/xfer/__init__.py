@@ -11,10 +11,11 @@
 numpy arrays go in and come out. Refusals are `XferError`s with a `.status`.
 """
 
-from . import applications, backend, callbacks, initializers, layers, losses, metrics, models, optimizers, saving, utils
+from . import applications, backend, callbacks, initializers, layers, losses, metrics, models, ops, optimizers, saving, utils
 from ._errors import XferError
 from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
 from .data import Dataset
+from .kernels import kernels, register_kernel, unregister_kernel
 from .models import Functional, Model, Sequential
 from .symbol import Input, Symbol
 from .tape import GradientTape
@@ -26,6 +27,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Dataset", "Functional", "GradientTape", "Input", "Model", "Sequential", "Symbol", "Tensor", "Weight", "XferError",
-    "applications", "backend", "callbacks", "get_threads", "initializers", "layers", "load_plugin", "losses", "metrics", "models",
-    "optimizers", "plugins", "saving", "set_backend", "set_random_seed", "set_threads", "utils", "version",
+    "applications", "backend", "callbacks", "get_threads", "initializers", "kernels", "layers", "load_plugin", "losses", "metrics", "models",
+    "ops", "optimizers", "plugins", "register_kernel", "saving", "set_backend", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
 ]

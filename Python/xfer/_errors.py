@@ -1,5 +1,7 @@
 """XferError, and the way from a status to it."""
 
+import threading
+
 from ._c import lib
 
 INVALID_ARGUMENT, INVALID_HANDLE, SHAPE, DTYPE, NOT_FOUND, IO, FORMAT, UNSUPPORTED, PLUGIN, OUT_OF_MEMORY = range(1, 11)
@@ -62,8 +64,19 @@ def error(status, message):
     return _KINDS.get(status, XferError)(message, status)
 
 
+_callback = threading.local()
+
+
+def callback_failed(exception):
+    """Keeps an exception of Python code that C called, until C has returned: `check` raises it."""
+    _callback.exception = exception
+
+
 def check(status):
     """Raises what a status other than XFER_OK stands for."""
     if status:
+        exception, _callback.exception = getattr(_callback, "exception", None), None
+        if exception is not None:
+            raise exception
         text = lib.xfer_last_error() or b""
         raise error(status, text.decode(errors="replace") or lib.xfer_status_name(status).decode())

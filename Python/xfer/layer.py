@@ -56,13 +56,33 @@ class Layer:
     Common keyword arguments: name, trainable (a bool), dtype ("float32").
     Calling it on symbols builds a model, on arrays or tensors it computes. The `training` argument of a call
     wins over that of the enclosing call, for good.
+
+    A class of one's own makes weights by `add_weight` in __init__ or build and composes its output of layers and `xfer.ops` in call:
+
+    >>> class Scale(xfer.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight(shape=input_shape[-1:], initializer="ones", name="scale")
+    ...     def call(self, x):
+    ...         return x * self.scale
+
+    call runs once, on symbols of the shape of the first inputs; a saved model holds what it composed.
     """
+
+    # What a layer written in Python is made of (composed.Composition).
+    _composition = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         CLASSES.setdefault(cls.__name__, cls)
 
-    def __init__(self, class_name, config=None):
+    def __init__(self, class_name=None, config=None, **kwargs):
+        if class_name is None:
+            from .composed import Composition
+
+            if type(self).call is Layer.call:
+                raise TypeError(f"{type(self).__name__}: a layer of one's own has a method call(self, inputs)")
+            self._composition = Composition(self, kwargs)
+            return
         config = dict(config or {})
         trainable = config.get("trainable", True)
         if not isinstance(trainable, bool):
@@ -76,6 +96,8 @@ class Layer:
 
     @property
     def name(self):
+        if self._composition is not None:
+            return self._composition.name
         return text(lib.xfer_layer_name, self._handle)
 
     def _serialized(self):
@@ -83,39 +105,74 @@ class Layer:
 
     def get_config(self):
         """The config as Keras writes it; `from_config` takes it back."""
+        if self._composition is not None:
+            return {"name": self.name, "trainable": self.trainable, "dtype": "float32"}
         return self._serialized()["config"]
 
     @classmethod
     def from_config(cls, config):
+        if cls.call is not Layer.call:
+            return cls(**config)
         layer = cls.__new__(cls)
         Layer.__init__(layer, cls.__name__, {k: v for k, v in config.items() if k != "dtype" or cls.__name__ == "InputLayer"})
         return layer
 
     def __getattr__(self, name):
         # layer.filters, layer.rate ...: what the config says.
-        if not name.startswith("_"):
+        if not name.startswith("_") and self._composition is None:
             config = self.get_config()
             if name in config:
                 value = config[name]
                 return tuple(value) if isinstance(value, list) else value
+        if name == "_handle" and self._composition is not None:
+            from .composed import unbuilt
+
+            raise unbuilt(self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
 
+    @property
+    def _made(self):
+        """Whether the library has the layer: of one written in Python once its call() has run."""
+        return self._composition is None or "_handle" in self.__dict__
+
     # ---- Weights
+
+    def add_weight(self, shape=None, initializer=None, dtype=None, trainable=True, autocast=True, regularizer=None, constraint=None,
+                   aggregation="none", overwrite_with_gradient=False, name=None):
+        """Makes a weight of a layer of one's own; within call() it stands in `xfer.ops` and arithmetic."""
+        if self._composition is None:
+            raise error(UNSUPPORTED, f"layer '{self.name}' makes its weights itself")
+        for what, value in (("regularizer", regularizer), ("constraint", constraint), ("overwrite_with_gradient", overwrite_with_gradient or None)):
+            if value is not None:
+                raise error(UNSUPPORTED, f"add_weight: `{what}` is not supported")
+        if dtype not in (None, "float32"):
+            raise error(UNSUPPORTED, f"add_weight: dtype {dtype!r}; weights are float32")
+        return self._composition.add_weight(shape, initializer, name, not trainable)
 
     @property
     def trainable(self):
         """Whether the weights are trained. Setting coerces to bool, recurses to all layers within and takes
         effect at the next compile()."""
+        if not self._made:
+            return self._composition.trainable
         return bool(fill_int(lib.xfer_layer_get_trainable, self._handle))
 
     @trainable.setter
     def trainable(self, value):
+        if self._composition is not None:
+            self._composition.trainable = bool(value)
+            for layer in self._composition.parameters.values():
+                layer.trainable = value
+            if not self._made:
+                return
         check(lib.xfer_layer_set_trainable(self._handle, bool(value)))
 
     def _weights(self, which):
+        if not self._made:
+            return self._composition.weights(which)
         count = fill_int(lib.xfer_layer_weight_count, self._handle, which, kind=ctypes.c_size_t)
         return [weight_of(make("weight", lib.xfer_layer_weight, self._handle, which, i)) for i in range(count)]
 
@@ -160,6 +217,9 @@ class Layer:
 
     def build(self, input_shape):
         """Makes the weights for inputs of this shape, the batch dimension included: (None, 4)."""
+        if self._composition is not None:
+            self._composition.built = True
+            return
         check(lib.xfer_layer_build(self._handle, *dims_of(shape_argument(input_shape))))
 
     def __call__(self, inputs, training=None):
@@ -167,12 +227,19 @@ class Layer:
         values = list(inputs) if several else [inputs]
         if training is not None and not isinstance(training, (bool, np.bool_)):
             raise ValueError(f"`training` is None or a bool, {training!r} was given")
+        if self._composition is not None:
+            self._make(values)
         mode = _c.TRAINING[None if training is None else bool(training)]
         if any(isinstance(v, Symbol) for v in values):
             return self._apply(values, mode)
         return self._compute(values, mode)
 
     call = __call__
+
+    def _make(self, values):
+        from .composed import prepare
+
+        prepare(self, values)
 
     def _apply(self, symbols, mode):
         if not all(isinstance(s, Symbol) for s in symbols):
@@ -193,6 +260,8 @@ class Layer:
         """The output's shape for inputs of this shape; builds the layer if need be."""
         from .symbol import Input
 
+        if self._composition is not None:
+            return self(Input(batch_shape=shape_argument(input_shape))).shape
         return self._apply([Input(batch_shape=shape_argument(input_shape))], _c.TRAINING[None]).shape
 
 

@@ -3,12 +3,13 @@
 import functools
 import inspect
 
+from .custom import CustomKernel, Lambda
 from .layer import Layer, settings
 from .symbol import Input
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "Input", "InputLayer", "Layer", "MaxPooling2D", "ReLU",
+    "Activation", "Add", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D", "CustomKernel", "Dense",
+    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "Input", "InputLayer", "Lambda", "Layer", "MaxPooling2D", "ReLU",
     "Rescaling", "SeparableConv2D", "Softmax", "ZeroPadding2D", "add", "concatenate",
 ]
 

@@ -92,6 +92,11 @@ class Trainable:
         # NULL keeps the metrics, an empty list drops them.
         handles, count = (None, 0) if made is None else array_of([m._handle for m in made])
         model = self._model_handle()
+        if getattr(loss, "_function", None) is not None:
+            ends = getattr(self, "_outputs", None)
+            shape = (ends[0].shape if ends else self.output_shape)[1:]
+            target = getattr(loss, "target_shape", None)
+            loss._bind(shape if target is None else target, shape)
         self._trainer = make("trainer", lib.xfer_model_compile, model, optimizer._handle, loss._handle, handles, count)
         self.optimizer, self.loss = optimizer, loss
         self._compiled_metrics = self._compiled_metrics if made is None else tuple(made)

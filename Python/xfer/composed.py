@@ -142,3 +142,13 @@ def prepare(layer, values):
 
 def unbuilt(layer):
     return error(STATE, f"layer '{layer.name}' is not built: call it on an Input or on data first")
+
+
+def build_stack(first, layers):
+    """Builds those layers of a Sequential that are written in Python: each needs to know what the one before gives."""
+    if all(layer._made for layer in layers):
+        return
+    shape = first.get_config()["batch_shape"] if first is not None else layers[0].input_shape
+    symbol = Input(batch_shape=shape)
+    for layer in layers:
+        symbol = layer(symbol)

@@ -9,6 +9,7 @@ from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
 from ._handle import array_of, encode, make, text, text_once
+from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, shape_argument, wrap
 from .symbol import InputSymbol, Symbol, layers_behind
@@ -256,6 +257,7 @@ class Sequential(Model):
         if not self._stack or (self._first is None and not isinstance(self._stack[0], Model)):
             return
         stack = ([self._first] if self._first is not None else []) + self._stack
+        build_stack(self._first, self._stack)
         handles, count = array_of([layer._handle for layer in stack])
         title = None if self._title is None else str(self._title).encode()
         model = make("model", lib.xfer_sequential_create, handles, count, title)

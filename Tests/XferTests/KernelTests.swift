@@ -47,7 +47,7 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
     ("void(f32* x, f32* x, f32* y)", "'x' is named twice"), ("void(f32* x, f32* x0, f32* y)", "named twice"), ("void(f32* x, f64 n, f32* y)", "'n' is a count"),
     ("void(f32* x, f32* y, f32* dx)", "is of a backward function"), ("f32(f32* x)", "takes numbers"), ("void(void x, f32* y)", "void stands only"),
     ("void(f32* x[4], f32* y)", "arrays are written"), ("void(f32*, f32*)", "name is wanted"), ("void(f32* x, f32 user, f32* y)", "void* user is wanted"),
-    ("void(f32* é, f32* y)", "byte 195"), ("void(f32* x,, f32* y)", "type is wanted, ','"),
+    ("void(f32* é, f32* y)", "a parameter's name is wanted"), ("void(f32* x,, f32* y)", "type is wanted, ','"),
   ])
   func wrongSignaturesPointAtThePlace(_ text: String, _ wanted: String) throws {
     let error = #expect(throws: XferError.self) { try KernelSignature(text) }

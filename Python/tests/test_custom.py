@@ -270,6 +270,13 @@ def test_layer_class_refusals(keras):
     with pytest.raises(TypeError, match="symbol"):
         Arrays()(keras.Input((3,)))
 
+    class Doubled(keras.layers.Dense):
+        def call(self, x):
+            return 2 * super().call(x)
+
+    with pytest.raises(keras.XferError, match="Doubled.*derive from Layer"):
+        Doubled(3)
+
     class Fine(keras.layers.Layer):
         def call(self, x):
             return x
@@ -280,6 +287,54 @@ def test_layer_class_refusals(keras):
         Fine()._handle  # noqa: B018 - raises
     np.testing.assert_array_equal(Fine()(X), X)
     assert [Fine(name="f").name, Fine(trainable=False).trainable] == ["f", False]
+
+
+def test_layer_class_of_several_inputs_and_layers_within(keras):
+    class Mix(keras.layers.Layer):
+        def build(self, input_shape):
+            assert input_shape == [(None, 4), (None, 3)]
+            self.w = self.add_weight(shape=(4, 3), name="w")
+            self.inner = make_layer(keras)(3)
+
+        def call(self, inputs):
+            a, b = inputs
+            return self.inner(keras.ops.tanh(a @ self.w) + b)
+
+    inputs = keras.Input((4,))
+    mix = Mix()
+    model = keras.Model(inputs, mix([inputs, keras.layers.Dense(3)(inputs)]))
+    check_gradients(keras, model, X)
+    assert len(mix.weights) == 6
+    with keras.GradientTape(), pytest.raises(keras.XferError, match="within its layer's call"):
+        keras.ops.matmul(X, mix.w)
+    np.testing.assert_allclose(keras.ops.matmul(X, mix.w), X @ mix.w.numpy(), rtol=1e-5)
+
+
+def test_training_argument_reaches_layers_within(keras):
+    class Dropped(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.drop = keras.layers.Dropout(0.5, seed=1)
+
+        def call(self, x, training=None):
+            return self.drop(x, training=training)
+
+    layer = Dropped()
+    ones = np.ones((4, 50), np.float32)
+    np.testing.assert_array_equal(layer(ones), ones)
+    assert set(np.unique(layer(ones, training=True))) == {0.0, 2.0}
+    model = keras.Sequential([keras.Input((50,)), layer])
+    np.testing.assert_array_equal(model.predict(ones), ones)
+
+
+def test_ops_under_a_tape(keras):
+    dense = keras.layers.Dense(2)
+    loss = keras.losses.CustomLoss(lambda t, p: keras.ops.abs(p))
+    with keras.GradientTape() as tape:
+        value = loss(np.zeros((6, 2), np.float32), keras.ops.exp(dense(X)))
+    gradient, _ = tape.gradient(value, dense.trainable_weights)
+    kernel, bias = dense.get_weights()
+    np.testing.assert_allclose(gradient, X.T @ (np.exp(X @ kernel + bias) / 12), rtol=1e-4, atol=1e-5)
 
 
 # ---- ops

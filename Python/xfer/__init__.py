@@ -15,7 +15,7 @@ from . import applications, backend, callbacks, initializers, layers, losses, me
 from ._errors import XferError
 from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
 from .data import Dataset
-from .kernels import kernels, register_kernel, unregister_kernel
+from ._kernels import kernels, register_kernel, unregister_kernel
 from .models import Functional, Model, Sequential
 from .symbol import Input, Symbol
 from .tape import GradientTape

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from . import ops
 from ._c import lib
 from ._errors import STATE, error
 from ._handle import encode, make
 from .composed import Composition, prepare
-from .kernels import automatic_name, register_numpy
+from ._kernels import automatic_name, register_numpy
 from .layer import Layer
 from .symbol import Input, Symbol
 
@@ -97,6 +98,23 @@ def is_composed(function, *symbols):
     return result if isinstance(result, Symbol) else None
 
 
+def _reading(truth, result):
+    """The result as one that depends on the targets, for a model wants all its inputs read: zeros of them are added where it does not."""
+    waiting, seen = [result], set()
+    while waiting:
+        symbol = waiting.pop()
+        if symbol is truth:
+            return result
+        if id(symbol) not in seen:
+            seen.add(id(symbol))
+            waiting.extend(symbol._inputs)
+    size = int(np.prod(truth.shape[1:]))
+    zero = ops.sum(ops.reshape(ops.clip(truth, 0, 0), (-1, size)), axis=1)
+    for _ in result.shape[1:]:
+        zero = ops.expand_dims(zero, -1)
+    return result + zero
+
+
 class LossFunction:
     """The half of a loss that is a Python function: made into the library's when the shapes of its arguments are known."""
 
@@ -116,6 +134,7 @@ class LossFunction:
                 truth, prediction = Input(shape=key[0]), Input(shape=key[1])
                 result = is_composed(self._function, truth, prediction)
                 if result is not None:
+                    result = _reading(truth, result)
                     model = Model([truth, prediction], result, name=self._name)
                     self._by_shape[key] = {"class_name": "Functional", "config": model.get_config()}
             if key in self._by_shape:

@@ -83,6 +83,9 @@ class Layer:
                 raise TypeError(f"{type(self).__name__}: a layer of one's own has a method call(self, inputs)")
             self._composition = Composition(self, kwargs)
             return
+        if type(self).call is not Layer.call and not type(self).__module__.startswith("xfer."):
+            raise error(
+                UNSUPPORTED, f"{type(self).__name__}: call() of a subclass of {class_name} would not be called; derive from Layer and keep a {class_name} in it")
         config = dict(config or {})
         trainable = config.get("trainable", True)
         if not isinstance(trainable, bool):

@@ -27,6 +27,12 @@ class Loss(Configured):
             raise TypeError(f"{type(self).__name__}: a loss of one's own has a method call(self, y_true, y_pred)")
         self._function = LossFunction(self.call, name=name or type(self).__name__, reduction=reduction)
 
+    def get_config(self):
+        """The config as Keras writes it; of a function, what belongs to every loss."""
+        if self._function is not None:
+            return {"name": self._function._name, "reduction": self._function._reduction}
+        return super().get_config()
+
     def _bind(self, truth_shape, prediction_shape):
         """Makes the library's loss of a Python function, for arguments of these shapes without the batch."""
         key = tuple(truth_shape), tuple(prediction_shape)
@@ -92,10 +98,6 @@ class CustomLoss(Loss):
             raise ValueError("CustomLoss: `attributes` go with a kernel")
         own = getattr(function, "__name__", "custom_loss")
         self._function = LossFunction(function, gradient, name or ("custom_loss" if own.startswith("<") else own), reduction)
-
-    @property
-    def name(self):
-        return self._function._name if self._function is not None else super().name
 
 
 _ALIASES = {

@@ -14,6 +14,7 @@ from ._errors import SHAPE, UNSUPPORTED, error
 from ._handle import encode
 from .layer import Layer
 from .symbol import Symbol
+from .tape import current_tape
 from .tensor import Tensor
 from .weight import Weight
 
@@ -55,6 +56,8 @@ def _call(op, values, **arguments):
             elif symbolic:
                 raise error(UNSUPPORTED, f"ops.{op}: the weight {value.path} serves within its own layer's call() only")
             else:
+                if current_tape() is not None:
+                    raise error(UNSUPPORTED, f"ops.{op}: under a GradientTape the weight {value.path} serves within its layer's call() only")
                 operands.append({"input": len(inputs)})
                 inputs.append(_data(op, value.numpy()))
         elif isinstance(value, Tensor) and not symbolic and value.ndim:

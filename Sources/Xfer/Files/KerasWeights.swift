@@ -57,7 +57,8 @@ enum KerasWeights {
       try body(layer, group)
       let names = LocalNames()
       for inner in layer.sublayers {
-        try visit(inner, "\(group)/layers/\(names.next(AutomaticName.snakeCase(type(of: inner).className)))")
+        let place = layer.attribute(of: inner) ?? "layers/\(names.next(AutomaticName.snakeCase(type(of: inner).className)))"
+        try visit(inner, "\(group)/\(place)")
       }
     }
     try visit(model, "")

@@ -70,13 +70,15 @@ struct Deserializer {
     while !pending.isEmpty {
       var waiting: [(name: String, call: Int, node: JSONValue)] = []
       for item in pending {
-        let call = try InboundCall(item.node, layer: item.name)
+        let call = try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
         let arguments = call.sources.map { source in symbol(source.layer, source.call, source.output) }
         guard !arguments.contains(where: { $0 == nil }), let layer = layers[item.name] else {
           waiting.append(item)
           continue
         }
+        try layer.setCallArguments(call.arguments)
         symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: call.training)
+        try layer.setCallArguments([:])
       }
       guard waiting.count < pending.count else {
         throw XferError.format("the model's config: '\(waiting[0].name)' reads a layer that does not exist or depends on itself")
@@ -101,11 +103,28 @@ struct Deserializer {
 private struct InboundCall {
   var sources: [(layer: String, call: Int, output: Int)] = []
   var training: Bool?
+  /// The other call arguments, with the names of the inputs where the layer has names for them.
+  var arguments: [String: JSONValue] = [:]
 
-  init(_ json: JSONValue, layer: String) throws {
-    if let arguments = json["args"] {
-      collect(arguments)
-      training = json["kwargs"]?["training"]?.boolValue
+  init(_ json: JSONValue, layer: String, names: [String]) throws {
+    if let positional = json["args"] {
+      let named = json["kwargs"]?.objectValue ?? [:]
+      training = named["training"]?.boolValue
+      if names.isEmpty {
+        collect(positional)
+        arguments = named.filter { $0.key != "training" && $0.key != "mask" }
+      } else {
+        var inputs: [JSONValue] = []
+        func add(_ name: String, _ argument: JSONValue) {
+          let before = sources.count
+          collect(argument)
+          if sources.count > before { inputs.append(.string(name)) }
+        }
+        for (name, argument) in zip(names, positional.arrayValue ?? []) { add(name, argument) }
+        for name in names { if let argument = named[name] { add(name, argument) } }
+        arguments = named.filter { $0.key != "training" && !names.contains($0.key) }
+        arguments["inputs"] = .array(inputs)
+      }
     } else {
       for item in json.arrayValue ?? [] {
         guard let list = item.arrayValue, list.count >= 3, let name = list[0].stringValue, let call = list[1].intValue else {

@@ -196,8 +196,6 @@ class MultiHeadAttention(Layer):
             results = [Tensor(Handle(outputs[i], "tensor")) for i in range(made.value)]
         return tuple(results) if return_attention_scores else results[0]
 
-    call = __call__
-
 
 @_layer
 class Resizing(Layer):

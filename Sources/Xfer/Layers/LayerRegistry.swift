@@ -23,16 +23,13 @@ public enum LayerRegistry {
     "GlobalAveragePooling2D": { try GlobalAveragePooling2D(config: &$0) },
     "GroupNormalization": { try GroupNormalization(config: &$0) },
     "InputLayer": { try InputLayer(config: &$0) },
-<<<<<<< HEAD
     "Lambda": { try Lambda.refuse(&$0) },
-    "MaxPooling2D": { try MaxPooling2D(config: &$0) },
-    "Op": { try Operation(config: &$0) },
-    "Parameter": { try Parameter(config: &$0) },
-=======
     "LayerNormalization": { try LayerNormalization(config: &$0) },
     "MaxPooling2D": { try MaxPooling2D(config: &$0) },
     "MultiHeadAttention": { try MultiHeadAttention(config: &$0) },
     "Normalization": { try Normalization(config: &$0) },
+    "Op": { try Operation(config: &$0) },
+    "Parameter": { try Parameter(config: &$0) },
     "RMSNormalization": { try RMSNormalization(config: &$0) },
     "RandomBrightness": { try RandomBrightness(config: &$0) },
     "RandomContrast": { try RandomContrast(config: &$0) },
@@ -41,7 +38,6 @@ public enum LayerRegistry {
     "RandomRotation": { try RandomRotation(config: &$0) },
     "RandomTranslation": { try RandomTranslation(config: &$0) },
     "RandomZoom": { try RandomZoom(config: &$0) },
->>>>>>> 0b45d32 (Normalizations, noise, images, augmentation, embeddings and attention; xfer train --augment)
     "ReLU": { try ReLU(config: &$0) },
     "Rescaling": { try Rescaling(config: &$0) },
     "Resizing": { try Resizing(config: &$0) },

@@ -101,6 +101,7 @@ PROTOTYPES = {
     "xfer_layer_set_call_arguments": (Status, (Handle, c_char_p)),
     "xfer_layer_apply_all": (Status, (Handle, _HANDLES, c_size_t, c_int32, Out, c_size_t, POINTER(c_size_t))),
     "xfer_layer_call_all": (Status, (Handle, _HANDLES, c_size_t, c_int32, Handle, Out, c_size_t, POINTER(c_size_t))),
+    "xfer_layer_output_count": (Status, (Handle, POINTER(c_size_t))),
     "xfer_layer_adapt": (Status, (Handle, Handle, c_int32)),
     "xfer_layer_config": (Status, (Handle, *_TEXT)),
     "xfer_layer_name": (Status, (Handle, *_TEXT)),

@@ -87,11 +87,13 @@ def array_of(handles):
 
 
 def _plain(value):
-    """numpy's numbers and arrays, and objects with a config, as JSON sees them."""
+    """numpy's numbers and arrays, activations, and objects with a config, as JSON sees them."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "activation_name"):
+        return value.activation_name
     if hasattr(value, "get_config"):
         return {"class_name": type(value).__name__, "config": value.get_config()}
     raise TypeError(f"{value!r} of type {type(value).__name__} cannot stand in a config")

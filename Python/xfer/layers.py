@@ -10,9 +10,12 @@ from .layers_more import *  # noqa: F403
 from .symbol import Input
 
 __all__ = [
-    "Activation", "Add", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D", "CustomKernel", "Dense",
-    "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "Input", "InputLayer", "Lambda", "Layer", "MaxPooling2D", "ReLU",
-    "Rescaling", "SeparableConv2D", "Softmax", "ZeroPadding2D", "add", "concatenate", *layers_more.__all__,
+    "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D",
+    "Conv2DTranspose", "Cropping2D", "CustomKernel", "Dense", "DepthwiseConv2D", "Dot", "Dropout", "ELU", "Flatten",
+    "GlobalAveragePooling2D", "GlobalMaxPooling2D", "Input", "InputLayer", "Lambda", "Layer", "LeakyReLU", "MaxPooling2D",
+    "Maximum", "Minimum", "Multiply", "PReLU", "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape", "SeparableConv2D",
+    "Softmax", "Subtract", "UpSampling2D", "ZeroPadding2D", "add", "average", "concatenate", "dot", "maximum", "minimum",
+    "multiply", "subtract", *layers_more.__all__,
 ]
 
 
@@ -65,6 +68,18 @@ class Conv2D(Layer):
 
 
 @_layer
+class Conv2DTranspose(Layer):
+    """The transposed convolution, which enlarges by its strides. kernel (height, width, filters, in)."""
+
+    def __init__(
+        self, filters, kernel_size, strides=(1, 1), padding="valid", output_padding=None, data_format=None, dilation_rate=(1, 1),
+        activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", kernel_regularizer=None,
+        bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None, **kwargs,
+    ):
+        pass
+
+
+@_layer
 class DepthwiseConv2D(Layer):
     """A convolution of each channel by itself. kernel (height, width, in, depth_multiplier)."""
 
@@ -108,7 +123,7 @@ class BatchNormalization(Layer):
 
 @_layer
 class Activation(Layer):
-    """An activation function by name: "relu", "sigmoid", "softmax" ..."""
+    """An activation: a name ("relu"), a function of xfer.activations, or a layer without weights."""
 
     def __init__(self, activation, **kwargs):
         pass
@@ -123,8 +138,32 @@ class ReLU(Layer):
 
 
 @_layer
+class LeakyReLU(Layer):
+    """x above 0, negative_slope · x below. alpha is the slope's old name."""
+
+    def __init__(self, negative_slope=0.3, alpha=None, **kwargs):
+        pass
+
+
+@_layer
+class ELU(Layer):
+    """x above 0, alpha · (exp(x) - 1) below."""
+
+    def __init__(self, alpha=1.0, **kwargs):
+        pass
+
+
+@_layer
+class PReLU(Layer):
+    """x above 0, alpha · x below; alpha is learned and has the shape of a sample, with 1 along shared_axes."""
+
+    def __init__(self, alpha_initializer="Zeros", alpha_regularizer=None, alpha_constraint=None, shared_axes=None, **kwargs):
+        pass
+
+
+@_layer
 class Softmax(Layer):
-    """exp(x) / Σ exp(x) along an axis."""
+    """exp(x) / Σ exp(x) along an axis, or along several together."""
 
     def __init__(self, axis=-1, **kwargs):
         pass
@@ -135,6 +174,54 @@ class Add(Layer):
     """The sum of a list of inputs."""
 
     def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Subtract(Layer):
+    """The first of two inputs less the second."""
+
+    def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Multiply(Layer):
+    """The product of a list of inputs."""
+
+    def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Average(Layer):
+    """The mean of a list of inputs."""
+
+    def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Maximum(Layer):
+    """The largest of a list of inputs, element by element."""
+
+    def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Minimum(Layer):
+    """The smallest of a list of inputs, element by element."""
+
+    def __init__(self, **kwargs):
+        pass
+
+
+@_layer
+class Dot(Layer):
+    """Products of two inputs summed along `axes`, one for both or one each; normalize makes cosines."""
+
+    def __init__(self, axes, normalize=False, **kwargs):
         pass
 
 
@@ -151,6 +238,22 @@ class ZeroPadding2D(Layer):
     """Zeros around the image: n, (rows, columns) or ((top, bottom), (left, right))."""
 
     def __init__(self, padding=(1, 1), data_format=None, **kwargs):
+        pass
+
+
+@_layer
+class Cropping2D(Layer):
+    """Takes off the image's sides: n, (rows, columns) or ((top, bottom), (left, right))."""
+
+    def __init__(self, cropping=((0, 0), (0, 0)), data_format=None, **kwargs):
+        pass
+
+
+@_layer
+class UpSampling2D(Layer):
+    """Enlarges images by whole factors: "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"."""
+
+    def __init__(self, size=(2, 2), data_format=None, interpolation="nearest", **kwargs):
         pass
 
 
@@ -175,6 +278,38 @@ class GlobalAveragePooling2D(Layer):
     """The mean over height and width."""
 
     def __init__(self, data_format=None, keepdims=False, **kwargs):
+        pass
+
+
+@_layer
+class GlobalMaxPooling2D(Layer):
+    """The maximum over height and width."""
+
+    def __init__(self, data_format=None, keepdims=False, **kwargs):
+        pass
+
+
+@_layer
+class Reshape(Layer):
+    """The dimensions behind the batch as target_shape, of which one may be -1."""
+
+    def __init__(self, target_shape, **kwargs):
+        pass
+
+
+@_layer
+class Permute(Layer):
+    """The dimensions behind the batch in another order, counted from 1."""
+
+    def __init__(self, dims, **kwargs):
+        pass
+
+
+@_layer
+class RepeatVector(Layer):
+    """(batch, features) to (batch, n, features)."""
+
+    def __init__(self, n, **kwargs):
         pass
 
 
@@ -210,12 +345,43 @@ class ChannelReorder(Layer):
         pass
 
 
-MaxPool2D, AvgPool2D, GlobalAvgPool2D = MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D
+MaxPool2D, AvgPool2D, GlobalAvgPool2D, GlobalMaxPool2D = MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D
+Convolution2D, Convolution2DTranspose, SeparableConvolution2D = Conv2D, Conv2DTranspose, SeparableConv2D
 
 
 def add(inputs, **kwargs):
     """Add()(inputs)."""
     return Add(**kwargs)(inputs)
+
+
+def subtract(inputs, **kwargs):
+    """Subtract()(inputs)."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs, **kwargs):
+    """Multiply()(inputs)."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs, **kwargs):
+    """Average()(inputs)."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs, **kwargs):
+    """Maximum()(inputs)."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs, **kwargs):
+    """Minimum()(inputs)."""
+    return Minimum(**kwargs)(inputs)
+
+
+def dot(inputs, axes=-1, **kwargs):
+    """Dot(axes)(inputs)."""
+    return Dot(axes=axes, **kwargs)(inputs)
 
 
 def concatenate(inputs, axis=-1, **kwargs):

@@ -118,5 +118,7 @@ let opNames: [(op: Int, name: String)] = [
   (XFER_OP_BINARY_CROSSENTROPY, "binary_crossentropy"), (XFER_OP_BINARY_CROSSENTROPY_BACKWARD, "binary_crossentropy_backward"),
   (XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY, "sparse_categorical_crossentropy"),
   (XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY_BACKWARD, "sparse_categorical_crossentropy_backward"), (XFER_OP_SGD, "sgd"),
-  (XFER_OP_ADAM, "adam"), (XFER_OP_LERP, "lerp"),
+  (XFER_OP_ADAM, "adam"), (XFER_OP_LERP, "lerp"), (XFER_OP_UNARY, "unary"), (XFER_OP_TRANSPOSE, "transpose"), (XFER_OP_GATHER, "gather"),
+  (XFER_OP_GATHER_BACKWARD, "gather_backward"), (XFER_OP_RANDOM, "random"), (XFER_OP_SELECT, "select"),
+  (XFER_OP_IMAGE_TRANSFORM, "image_transform"),
 ]

@@ -86,7 +86,7 @@ func softmaxCase(_ random: inout Random, backward: Bool, reference: Runner) thro
 }
 
 func binaryCase(_ random: inout Random) -> Case {
-  let attributes = xfer_binary_attributes(struct_size: sized(xfer_binary_attributes.self), kind: Int32(random.int(0...5)))
+  let attributes = xfer_binary_attributes(struct_size: sized(xfer_binary_attributes.self), kind: Int32(random.int(0...9)))
   let y = random.shape(rank: random.int(1...5), elements: 6000)
   var (a, b) = (y, y)
   if random.chance(70) {
@@ -100,11 +100,19 @@ func binaryCase(_ random: inout Random) -> Case {
   }
   // The larger of each size, so that both being 1 fits as well.
   let result = zip(a, b).map { max($0, $1) }
-  let divisor = attributes.kind == Int32(XFER_BINARY_DIVIDE)
-  let first = CaseTensor(random: &random, a)
-  let second = divisor ? CaseTensor(random: &random, b, 0.5, 2) : CaseTensor(random: &random, b)
-  var test = Case(XFER_OP_BINARY, [first, second], [floats(result)], attributeBytes(attributes), divisor ? .elementwise : .exact)
-  test.detail = ["add", "subtract", "multiply", "divide", "maximum", "minimum"][Int(attributes.kind)]
+  var (first, second) = (CaseTensor(random: &random, a), CaseTensor(random: &random, b))
+  var tolerance = Tolerance.exact
+  switch Int(attributes.kind) {
+  case XFER_BINARY_DIVIDE: (second, tolerance) = (CaseTensor(random: &random, b, 0.5, 2), .elementwise)
+  case XFER_BINARY_POWER: (first, second, tolerance) = (CaseTensor(random: &random, a, 0.1, 3), CaseTensor(random: &random, b, -2, 3), .curves)
+  case XFER_BINARY_EQUAL, XFER_BINARY_GREATER, XFER_BINARY_GREATER_EQUAL:
+    // Few values, so that many are equal.
+    first.floats = first.floats.map { ($0 * 2).rounded() }
+    second.floats = second.floats.map { $0 > 0.9 ? .nan : ($0 * 2).rounded() }
+  default: break
+  }
+  var test = Case(XFER_OP_BINARY, [first, second], [floats(result)], attributeBytes(attributes), tolerance)
+  test.detail = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "equal", "greater", "greater or equal"][Int(attributes.kind)]
   if a == result { test.aliases.append([0: 0]) }
   if b == result { test.aliases.append([0: 1]) }
   return test

@@ -38,6 +38,13 @@ func makeCase(_ op: Int, _ random: inout Random, reference: Runner) throws(Failu
   case XFER_OP_SGD: return sgdCase(&random)
   case XFER_OP_ADAM: return adamCase(&random)
   case XFER_OP_LERP: return lerpCase(&random)
+  case XFER_OP_UNARY: return unaryCase(&random)
+  case XFER_OP_TRANSPOSE: return transposeCase(&random)
+  case XFER_OP_GATHER: return gatherCase(&random, backward: false)
+  case XFER_OP_GATHER_BACKWARD: return gatherCase(&random, backward: true)
+  case XFER_OP_RANDOM: return randomCase(&random)
+  case XFER_OP_SELECT: return selectCase(&random)
+  case XFER_OP_IMAGE_TRANSFORM: return imageTransformCase(&random)
   default: throw Failure(reason: "op \(op) has no cases")
   }
 }

@@ -13,6 +13,9 @@ let gradientMakers: [(name: String, make: @Sendable (inout Random) -> GradientCh
   ("scale_shift", batchNormGradient),
   ("binary_crossentropy", { crossentropyGradient(&$0, sparse: false) }),
   ("sparse_categorical_crossentropy", { crossentropyGradient(&$0, sparse: true) }),
+  ("transpose", transposeGradient),
+  ("gather", gatherGradient),
+  ("select", selectGradient),
 ]
 
 /// The gradients of a product are products: da = dy·bᵀ and db = aᵀ·dy, turned where a or b are.

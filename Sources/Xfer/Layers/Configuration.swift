@@ -59,6 +59,23 @@ public struct Configuration {
     return (list[0], list[1])
   }
 
+  /// Whole numbers given as a list or as a single one; nil when missing or null.
+  public mutating func integers(_ key: String) throws -> [Int]? {
+    guard let value = value(key) else { return nil }
+    if let single = value.intValue { return [single] }
+    let list = value.arrayValue?.compactMap(\.intValue) ?? []
+    guard list.count == value.arrayValue?.count, list.allSatisfy({ Self.sane ~= $0 }) else {
+      throw wrong(key, "a whole number or a list of them", value)
+    }
+    return list
+  }
+
+  /// Refuses a null that was written out, where Keras wants a value.
+  public mutating func refuseNull(_ keys: String...) throws {
+    known.formUnion(keys)
+    for key in keys where values[key]?.isNull == true { throw XferError.invalid("\(className): '\(key)' is to have a value, null was given") }
+  }
+
   public mutating func required(_ key: String) throws -> Int {
     guard value(key) != nil else { throw XferError.invalid("\(className): '\(key)' is required") }
     let number = try int(key, 0)

@@ -43,7 +43,7 @@ public struct ConvolutionOptions {
     [
       "kernel_size": [.int(kernelSize.0), .int(kernelSize.1)], "strides": [.int(strides.0), .int(strides.1)],
       "padding": .string(padding.rawValue), "data_format": "channels_last", "dilation_rate": [.int(dilation.0), .int(dilation.1)],
-      "activation": .string(activation.name), "use_bias": .bool(useBias), "bias_initializer": biasInitializer.config,
+      "activation": activation.config, "use_bias": .bool(useBias), "bias_initializer": biasInitializer.config,
       "bias_regularizer": nil, "activity_regularizer": nil, "bias_constraint": nil,
     ]
   }
@@ -64,10 +64,15 @@ extension Configuration {
   }
 }
 
+/// Shapes as Python prints them, for errors.
+func described(_ shapes: [OpenShape]) -> String {
+  shapes.map { shape in "(" + shape.map { $0.map(String.init) ?? "None" }.joined(separator: ", ") + ")" }.joined(separator: ", ")
+}
+
 /// Channels of one NHWC input.
 func channels(_ inputs: [OpenShape], _ layer: String) throws -> Int {
   guard inputs.count == 1, inputs[0].count == 4, let channels = inputs[0][3] else {
-    throw XferError.shape("\(layer) wants one input [batch, height, width, channels], \(inputs.map { $0.map { $0.map(String.init) ?? "None" } }) was given")
+    throw XferError.shape("\(layer) wants one input [batch, height, width, channels], \(described(inputs)) was given")
   }
   return channels
 }
@@ -103,6 +108,9 @@ public final class Conv2D: Layer {
   init(config: inout Configuration) throws {
     filters = try config.required("filters")
     groups = try config.int("groups", 1)
+    guard groups > 0, filters % groups == 0 else {
+      throw XferError.invalid("\(config.className): 'groups' is to be above 0 and to divide the filters, \(groups) was given for \(filters)")
+    }
     options = try ConvolutionOptions(&config)
     kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
     try config.refuse("kernel_regularizer", "kernel_constraint", "lora_rank")

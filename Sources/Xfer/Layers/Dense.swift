@@ -56,9 +56,10 @@ public final class Dense: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "units": .int(units), "activation": .string(activation.name), "use_bias": .bool(useBias),
+      "units": .int(units), "activation": activation.config, "use_bias": .bool(useBias),
       "kernel_initializer": kernelInitializer.config, "bias_initializer": biasInitializer.config,
       "kernel_regularizer": nil, "bias_regularizer": nil, "kernel_constraint": nil, "bias_constraint": nil,
+      "quantization_config": nil,
     ]
   }
 }

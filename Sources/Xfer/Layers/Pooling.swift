@@ -14,6 +14,8 @@ public class Pooling2D: Layer {
   }
 
   init(config: inout Configuration) throws {
+    // Keras gives MaxPooling2D's window a default and AveragePooling2D's none.
+    if Self.average, config.value("pool_size") == nil { throw XferError.invalid("\(config.className): 'pool_size' is required") }
     poolSize = try config.pair("pool_size", (2, 2))
     strides = try config.pair("strides", poolSize)
     padding = try config.padding()
@@ -72,6 +74,12 @@ public class GlobalPooling2D: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] { ["keepdims": .bool(keepDims), "data_format": "channels_last"] }
+}
+
+/// The maximum over height and width.
+public final class GlobalMaxPooling2D: GlobalPooling2D {
+  public override class var className: String { "GlobalMaxPooling2D" }
+  override class var kind: ReduceKind { .max }
 }
 
 /// The mean over height and width.

@@ -16,6 +16,8 @@ private func isSupported(_ desc: Desc) -> Bool {
     elementwisePlan(desc) != nil
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: softmaxPlan(desc) != nil
   case XFER_OP_CONCAT: concatPlan(desc) != nil
+  case XFER_OP_UNARY, XFER_OP_SELECT: unaryPlan(desc) != nil
+  case XFER_OP_TRANSPOSE: transposePlan(desc) != nil
   default: false
   }
 }
@@ -45,6 +47,8 @@ func prepareKernel(
     made = prepareRowwise(host, desc, &bytes)
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: made = prepareSoftmax(host, desc)
   case XFER_OP_CONCAT: made = prepareConcat(host, desc)
+  case XFER_OP_UNARY, XFER_OP_SELECT: made = prepareUnary(host, desc)
+  case XFER_OP_TRANSPOSE: made = prepareTranspose(host, desc)
   default: made = prepareElementwise(host, desc)
   }
   guard let made else { return fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a kernel") }

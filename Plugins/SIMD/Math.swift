@@ -34,6 +34,13 @@ import CPluginSupport
   return fusedMultiplyAdd(scale - splat(1), scale, p)
 }
 
+/// exp(x)-1 on both sides; infinite above 88.72.
+@inline(__always) func exponentialLessOne(_ x: Vec) -> Vec {
+  let (n, p) = reduced(xfer_vec_max(splat(-60), xfer_vec_min(splat(88), x)))
+  let scale = xfer_vec_scale2(splat(1), n)
+  return xfer_vec_if_less(splat(88), x, exponential(x), fusedMultiplyAdd(scale - splat(1), scale, p))
+}
+
 @inline(__always) func sigmoid(_ x: Vec) -> Vec {
   // exp of a negative number on both sides: e/(1+e) below 0 keeps its digits, 1/(1+e) above.
   let e = exponential(-xfer_vec_abs(x))
@@ -85,12 +92,22 @@ import CPluginSupport
   r = fusedMultiplyAdd(-t, r, t)
   let tail = exponential(r)
   let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
+  return xfer_vec_if_less(t, splat(0.927734375), splat(1) + errorFunctionNearZero(z), far)
+}
+
+/// erf(z) for |z| < 0.9277.
+@inline(__always) private func errorFunctionNearZero(_ z: Vec) -> Vec {
+  let s = z * z
   var p = splat(-5.96761703e-4)
   p = polynomial(s, 4.99119423e-3, p)
   p = polynomial(s, -2.67681349e-2, p)
   p = polynomial(s, 1.12819925e-1, p)
   p = polynomial(s, -3.76125336e-1, p)
   p = polynomial(s, 1.28379166e-1, p)
-  let near = splat(1) + fusedMultiplyAdd(z, z, p)
-  return xfer_vec_if_less(t, splat(0.927734375), near, far)
+  return fusedMultiplyAdd(z, z, p)
+}
+
+/// erf(z), its digits kept near 0.
+@inline(__always) func errorFunction(_ z: Vec) -> Vec {
+  xfer_vec_if_less(xfer_vec_abs(z), splat(0.927734375), errorFunctionNearZero(z), onePlusErrorFunction(z) - splat(1))
 }

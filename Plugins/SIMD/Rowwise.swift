@@ -95,6 +95,12 @@ private func runRows(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int)
   }
 }
 
+/// 1 where a == b, else 0. NaN equals nothing: where both are, neither is below infinity and neither is infinite.
+@inline(__always) private func isEqual(_ a: Vec, _ b: Vec) -> Vec {
+  let number = xfer_vec_if_less(a, splat(.infinity), splat(1), xfer_vec_if_same(a, splat(.infinity), splat(1), splat(0)))
+  return xfer_vec_if_same(a, b, number, splat(0))
+}
+
 @inline(__always) private func combine(_ kind: Int, _ a: Vec, _ b: Vec) -> Vec {
   switch kind {
   case XFER_BINARY_ADD: a + b
@@ -102,7 +108,10 @@ private func runRows(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int)
   case XFER_BINARY_MULTIPLY: a * b
   case XFER_BINARY_DIVIDE: a / b
   case XFER_BINARY_MAXIMUM: xfer_vec_largest(a, b)
-  default: xfer_vec_smallest(a, b)
+  case XFER_BINARY_MINIMUM: xfer_vec_smallest(a, b)
+  case XFER_BINARY_EQUAL: isEqual(a, b)
+  case XFER_BINARY_GREATER: xfer_vec_if_less(b, a, splat(1), splat(0))
+  default: xfer_vec_if_less(b, a, splat(1), isEqual(a, b))
   }
 }
 
@@ -208,7 +217,7 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   func isVector(_ i: Int) -> Bool { d.input(i).isVector(y.last) }
   switch plan.op {
   case XFER_OP_BINARY:
-    guard d.has(2, 1), let a = d.attributes(xfer_binary_attributes.self)?.pointee, a.kind >= 0, a.kind <= 5 else { return nil }
+    guard d.has(2, 1), let a = d.attributes(xfer_binary_attributes.self)?.pointee, a.kind >= 0, a.kind <= 9, a.kind != Int32(XFER_BINARY_POWER) else { return nil }
     plan.kind = Int(a.kind)
     plan.isSwapped = !x.isSame(y)
     let large = d.input(plan.isSwapped ? 1 : 0)

@@ -32,6 +32,11 @@ def test_functions_match_keras(keras):
             near(getattr(keras.activations, case["config"]["activation"])(array(case["inputs"][0])), array(case["output"]))
 
 
+def test_sparsemax_is_the_nearest_point_of_the_simplex(keras):
+    y = keras.activations.sparsemax(np.array([[0.25, 0.25, 0.25, 0.25, 0], [3, 0, 0, 0, 0], [0.5, 0.3, -1, -1, -1]], np.float32))
+    near(y, np.array([[0.25, 0.25, 0.25, 0.25, 0], [1, 0, 0, 0, 0], [0.6, 0.4, 0, 0, 0]], np.float32))
+
+
 def test_functions_take_lists_numbers_tensors_and_symbols(keras):
     relu = keras.activations.relu
     assert relu([-10, -5, 0.0, 5, 10]).numpy().tolist() == [0, 0, 0, 5, 10]

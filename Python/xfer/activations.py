@@ -31,8 +31,8 @@ def _layer(name, arguments):
     return _make(name, arguments, name=name)
 
 
-def _make(name, arguments, **keywords):
-    function = {"class_name": "function", "config": name, "arguments": dict(arguments)} if arguments else name
+def _make(function_name, arguments, **keywords):
+    function = {"class_name": "function", "config": function_name, "arguments": dict(arguments)} if arguments else function_name
     return CLASSES["Activation"](function, **keywords)
 
 

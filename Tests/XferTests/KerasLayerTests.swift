@@ -67,7 +67,7 @@ import XferGraph
     let output = try model(inputs, tape: tape)
     compare(output, try Self.tensor(example["output"]), "\(what): output")
 
-    let loss = try WeightedSum(Self.tensor(example["factors"]))(Tensor([1]), output, tape: tape)
+    let loss = try WeightedSum(Tensor(Self.tensor(example["factors"]).floats))(Tensor([1]), output, tape: tape)
     let variables = shifts.flatMap(\.weights) + layer.weights
     let wanted = try #require(example["gradients"]?.arrayValue).map { try Self.tensor($0) }
     for (index, (gradient, wanted)) in zip(try tape.gradient(loss, variables), wanted).enumerated() {
@@ -99,7 +99,7 @@ import XferGraph
       let tape = GradientTape()
       let output = try model([x], tape: tape)
       compare(output, try Self.tensor(example["output"]), what)
-      let loss = try WeightedSum(Self.tensor(example["factors"]))(Tensor([1]), output, tape: tape)
+      let loss = try WeightedSum(Tensor(Self.tensor(example["factors"]).floats))(Tensor([1]), output, tape: tape)
       let gradient = try #require(try tape.gradient(loss, shift.weights)[0])
       compare(gradient, try summedOverBatch(Self.tensor(example["gradient"])), "\(what): gradient")
       #expect(try LayerRegistry.make("Activation", config: layer.config).config == layer.config, "\(what)")

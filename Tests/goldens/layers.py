@@ -153,14 +153,14 @@ def shaping():
 
 
 def activation():
+    # Without sparsemax: Keras 3.15.1 sums the partial sums where the definition has the sum of the support.
     x = np.concatenate([generator.standard_normal(17) * 2, [-100, -6, -3.5, 0.25, 4, 6.5, 60]]).reshape(3, 8)
-    names = sorted(name for name in A.ALL_OBJECTS_DICT if name != "threshold") if hasattr(A, "ALL_OBJECTS_DICT") else [
+    names = sorted(name for name in A.ALL_OBJECTS_DICT if name not in ("threshold", "sparsemax")) if hasattr(A, "ALL_OBJECTS_DICT") else [
         "celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu",
         "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus",
-        "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh", "tanh_shrink"]
+        "softsign", "sparse_plus", "sparse_sigmoid", "squareplus", "swish", "tanh", "tanh_shrink"]
     for name in names:
         yield case(L.Activation(name), np.minimum(x, 20) if name == "exponential" else x)
-    yield case(L.Activation("sparsemax"), generator.integers(0, 2, (4, 6)) * 0.25)
     yield case(L.Activation(L.LeakyReLU(0.1)), x)
     yield case(L.Dense(3, activation=L.ELU(0.5)), (2, 4))
     yield case(L.Dense(3, activation="mish"), (2, 4))
@@ -190,7 +190,7 @@ def functions():
         ("relu", {"max_value": 6.0}), ("relu", {"negative_slope": 0.5}), ("relu", {"threshold": 1.0}),
         ("relu", {"negative_slope": 0.2, "max_value": 2.0, "threshold": 0.5}), ("leaky_relu", {"negative_slope": 0.01}), ("celu", {"alpha": 0.7}),
         ("elu", {"alpha": 1.5}), ("gelu", {"approximate": True}), ("gelu", {"approximate": False}), ("glu", {"axis": -1}), ("softmax", {"axis": 0}),
-        ("log_softmax", {"axis": 0}), ("sparsemax", {"axis": 0}), ("hard_shrink", {"threshold": 1.0}), ("soft_shrink", {"threshold": 0.2}),
+        ("log_softmax", {"axis": 0}), ("hard_shrink", {"threshold": 1.0}), ("soft_shrink", {"threshold": 0.2}),
         ("squareplus", {"b": 1.0}), ("threshold", {"threshold": 0.5, "default_value": -2.0}),
     ]:
         given = tf.constant(x)

@@ -175,7 +175,7 @@ def test_callbacks_of_both_kinds_in_order(keras, blobs):
     assert history.epoch == [0, 1, 2] and model.stop_training and stop.stopped_epoch == 2 and stop.wait == 2 and stop.best == 10.0
     assert [s for s in seen if s != "test"] == [(0, 10.0, pytest.approx(0.05)), (1, 9.0, pytest.approx(0.05)), (2, 8.0, pytest.approx(0.025))]
     assert seen.count("test") == 3 and model.optimizer.learning_rate == pytest.approx(0.0125)
-    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy", "mine", "learning_rate"]
+    assert list(history.history) == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "mine"]
 
 
 def test_a_subclass_of_a_callback_of_the_library(keras, blobs):

@@ -81,8 +81,17 @@ def is_batches(x):
     if hasattr(x, "__array__") or isinstance(x, (str, bytes, dict)):
         return False
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(isinstance(b, (list, tuple)) and len(b) in (2, 3) and hasattr(b[0], "__array__") for b in x)
+        return bool(x) and all(_is_batch(b) for b in x)
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def _is_batch(value):
+    """Whether this is (x, y[, sample_weight]), or (x,)."""
+    if not isinstance(value, (list, tuple)) or len(value) not in ((1, 2, 3) if isinstance(value, tuple) else (2, 3)):
+        return False
+    x = value[0]
+    several = isinstance(x, (list, tuple)) and bool(x) and all(hasattr(element, "__array__") for element in x)
+    return hasattr(x, "__array__") or isinstance(x, dict) or several
 
 
 class BatchSource:

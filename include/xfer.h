@@ -363,6 +363,13 @@ xfer_status xfer_dataset_info(const xfer_dataset *dataset, char *buffer, size_t 
 typedef int32_t (*xfer_next_batch_fn)(void *user, xfer_tensor **x, xfer_tensor **y, xfer_tensor **sample_weight);
 typedef int32_t (*xfer_restart_fn)(void *user, int64_t epoch);
 xfer_status xfer_dataset_create(xfer_next_batch_fn next, xfer_restart_fn restart, void *user, xfer_destroy_fn destroy, xfer_dataset **dataset);
+/* The same for models with several inputs or outputs. The counts come in as the room of the arrays (XFER_MAX_ENDS each)
+ * and are set to how many there are. No targets: for predicting. A NULL target: an output without a loss; no sample
+ * weights: none; one: for all outputs; else one an output, NULL for none. */
+enum { XFER_MAX_ENDS = 64 };
+typedef int32_t (*xfer_next_all_fn)(void *user, xfer_tensor **inputs, size_t *input_count, xfer_tensor **targets, size_t *target_count,
+                                    xfer_tensor **sample_weights, size_t *sample_weight_count);
+xfer_status xfer_dataset_create_all(xfer_next_all_fn next, xfer_restart_fn restart, void *user, xfer_destroy_fn destroy, xfer_dataset **dataset);
 /* The next batch for a loop of one's own; *x is NULL at the end. */
 xfer_status xfer_dataset_next(xfer_dataset *dataset, xfer_tensor **x, xfer_tensor **y);
 xfer_status xfer_dataset_restart(xfer_dataset *dataset, int64_t epoch);
@@ -374,17 +381,61 @@ xfer_status xfer_image_load(const char *path, const char *config, xfer_tensor **
 
 typedef struct xfer_trainer xfer_trainer;
 typedef struct xfer_history xfer_history;
+typedef struct xfer_callback xfer_callback;
 
 /* Fixes the set of trainable weights, and binds optimizer, loss and metrics to the model. The model
- * keeps the trainer too. metrics NULL with count 0 keeps those of the previous compile. */
+ * keeps the trainer, and a trainer's handle keeps the model usable. metrics NULL with count 0 keeps those of the
+ * previous compile. Of several outputs each has the loss, the first the metrics. */
 xfer_status xfer_model_compile(xfer_model *model, xfer_optimizer *optimizer, xfer_loss *loss, xfer_metric *const *metrics,
                                size_t metric_count, xfer_trainer **trainer);
 
-enum { XFER_EVENT_TRAIN_BEGIN = 0, XFER_EVENT_EPOCH_BEGIN = 1, XFER_EVENT_BATCH_END = 2, XFER_EVENT_EPOCH_END = 3, XFER_EVENT_TRAIN_END = 4 };
+typedef struct xfer_compile_options {
+  size_t struct_size;
+  xfer_optimizer     *optimizer;
+  xfer_loss   *const *losses;                    /* one an output, NULL for an output that is not trained;     */
+  size_t              loss_count;                /* or one for all outputs                                     */
+  const double       *loss_weights;              /* (optional) one an output: what its loss counts in the total */
+  size_t              loss_weight_count;
+  xfer_metric *const *metrics;                   /* without sample and class weights                           */
+  const int32_t      *metric_outputs;            /* the output of each; NULL: the first                        */
+  size_t              metric_count;
+  xfer_metric *const *weighted_metrics;          /* with sample and class weights                              */
+  const int32_t      *weighted_metric_outputs;
+  size_t              weighted_metric_count;
+  const char  *const *output_names;              /* (optional) for the logs; else those of the output layers   */
+  size_t              output_name_count;
+  int32_t             keep_metrics;              /* 1: all metrics are those of the previous compile           */
+} xfer_compile_options;
+xfer_status xfer_model_compile_all(xfer_model *model, const xfer_compile_options *options, xfer_trainer **trainer);
+/* The names of the logs in Keras' order: ["loss","<output>_loss",...,"<output>_<metric>",...]; without the output where there is one. */
+xfer_status xfer_trainer_log_names(const xfer_trainer *trainer, char *buffer, size_t capacity, size_t *length);
+
+/* BATCH_ and EPOCH_ are those of training. TEST_ is evaluation, the validation of an epoch among it. */
+enum {
+  XFER_EVENT_TRAIN_BEGIN = 0, XFER_EVENT_EPOCH_BEGIN = 1, XFER_EVENT_BATCH_END = 2, XFER_EVENT_EPOCH_END = 3, XFER_EVENT_TRAIN_END = 4,
+  XFER_EVENT_BATCH_BEGIN = 5, XFER_EVENT_TEST_BEGIN = 6, XFER_EVENT_TEST_END = 7, XFER_EVENT_TEST_BATCH_BEGIN = 8,
+  XFER_EVENT_TEST_BATCH_END = 9, XFER_EVENT_PREDICT_BEGIN = 10, XFER_EVENT_PREDICT_END = 11, XFER_EVENT_PREDICT_BATCH_BEGIN = 12,
+  XFER_EVENT_PREDICT_BATCH_END = 13
+};
 /* logs: {"loss":...,...}, "{}" where there is nothing yet. A nonzero result stops training cleanly after this
  * event: the call returns XFER_E_CANCELLED, weights stay as they are. */
 typedef int32_t (*xfer_event_fn)(void *user, int32_t event, int64_t epoch, int64_t batch, const char *logs);
 
+/* A callback of Keras' by class name and config: "EarlyStopping", "ModelCheckpoint", "ReduceLROnPlateau",
+ * "LearningRateScheduler", "CSVLogger", "TerminateOnNaN", "BackupAndRestore", "TensorBoard". The config's keys are the
+ * arguments of Keras' constructors. LearningRateScheduler's schedule is a {"class_name","config"} of a learning rate schedule,
+ * asked with the number of the epoch; a function of one's own is a callback that calls xfer_optimizer_set_learning_rate. */
+xfer_status xfer_callback_create(const char *class_name, const char *config, xfer_callback **callback);
+/* A callback of one's own, called with every event (xfer_trainer_set_stop_training ends training as Keras'
+ * model.stop_training does; a nonzero result is a failure: XFER_E_CANCELLED). batch is 0 for events of no batch. */
+xfer_status xfer_callback_create_function(xfer_event_fn function, void *user, xfer_destroy_fn destroy, xfer_callback **callback);
+/* Within an event: puts a number into its logs, which later callbacks and the history see. */
+xfer_status xfer_callback_set_log(xfer_callback *callback, const char *name, double value);
+/* What the callback knows by now: {"wait":0,"best":0.31,...}. */
+xfer_status xfer_callback_facts(const xfer_callback *callback, char *buffer, size_t capacity, size_t *length);
+void        xfer_callback_release(xfer_callback *callback);
+
+/* A struct_size up to `user` is fine: that was the first version. */
 typedef struct xfer_fit_options {
   size_t struct_size;
   xfer_tensor  *x, *y, *sample_weight;           /* arrays ...                                       */
@@ -393,26 +444,62 @@ typedef struct xfer_fit_options {
   xfer_dataset *validation_dataset;
   double        validation_split;                /* of the arrays, the last part                     */
   int32_t       batch_size;                      /* 0: 32                                            */
-  int32_t       epochs;                          /* 0: 1                                             */
+  int32_t       epochs;                          /* 0: 1; XFER_NO_EPOCHS: none                       */
   int32_t       initial_epoch;
   int32_t       no_shuffle;                      /* 1: arrays in order                               */
   int32_t       verbose;                         /* 0 silent, 1 progress bar, 2 a line an epoch      */
   int32_t       recompile_stale;                 /* 1: a changed trainable compiles again by itself  */
-  xfer_event_fn on_event;                        /* (optional)                                       */
+  xfer_event_fn on_event;                        /* (optional) the first five events                 */
   void         *user;
+  /* In place of x, y, sample_weight: one an input; one an output (NULL: not trained); one an output or one for all. */
+  xfer_tensor *const *inputs;
+  size_t              input_count;
+  xfer_tensor *const *targets;
+  size_t              target_count;
+  xfer_tensor *const *sample_weights;
+  size_t              sample_weight_count;
+  xfer_tensor *const *validation_inputs;         /* in place of validation_x and validation_y        */
+  size_t              validation_input_count;
+  xfer_tensor *const *validation_targets;
+  size_t              validation_target_count;
+  xfer_tensor *const *validation_sample_weights;
+  size_t              validation_sample_weight_count;
+  const int64_t      *classes;                   /* class_weights[i] is what samples of classes[i] count; */
+  const double       *class_weights;             /* others count 1. For models with one output.      */
+  size_t              class_weight_count;
+  int64_t             steps_per_epoch;           /* batches an epoch (for evaluate and predict: at all); 0: all */
+  int64_t             validation_steps;          /* 0: all                                           */
+  int32_t             validation_batch_size;     /* 0: batch_size                                    */
+  int32_t             validation_freq;           /* after every so many epochs; 0: 1                 */
+  const int64_t      *validation_epochs;         /* or after these, counted from 1                   */
+  size_t              validation_epoch_count;
+  xfer_callback *const *callbacks;               /* in the order in which they are called            */
+  size_t              callback_count;
 } xfer_fit_options;
+enum { XFER_NO_EPOCHS = -1 };
 
 xfer_status xfer_trainer_fit(xfer_trainer *trainer, const xfer_fit_options *options, xfer_history **history);
 /* {"loss":[...],"accuracy":[...],"val_loss":[...],...}: one number an epoch, all digits. */
 xfer_status xfer_history_json(const xfer_history *history, char *buffer, size_t capacity, size_t *length);
 void        xfer_history_release(xfer_history *history);
-/* x, y, sample_weight or dataset, batch_size and verbose of the options count. {"loss":...,...} */
+/* Data, batch_size, steps_per_epoch, callbacks and verbose of the options count. {"loss":...,...} */
 xfer_status xfer_trainer_evaluate(xfer_trainer *trainer, const xfer_fit_options *options, char *buffer, size_t capacity, size_t *length);
+/* All outputs for all batches of the options' data, whose targets are left alone: outputs has room for `capacity` handles.
+ * batch_size, steps_per_epoch, callbacks and verbose count. */
+xfer_status xfer_model_predict_all(xfer_model *model, const xfer_fit_options *options, xfer_tensor **outputs, size_t capacity,
+                                   size_t *output_count);
 /* One step on one batch; logs as evaluate gives them, of this batch alone. sample_weight may be NULL. */
 xfer_status xfer_trainer_train_on_batch(xfer_trainer *trainer, xfer_tensor *x, xfer_tensor *y, xfer_tensor *sample_weight,
                                         char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_trainer_test_on_batch(xfer_trainer *trainer, xfer_tensor *x, xfer_tensor *y, xfer_tensor *sample_weight,
                                        char *buffer, size_t capacity, size_t *length);
+/* The same with the arrays and class weights of the options as one batch. training 1: a step, 0: a test. */
+xfer_status xfer_trainer_run_batch(xfer_trainer *trainer, const xfer_fit_options *options, int32_t training,
+                                   char *buffer, size_t capacity, size_t *length);
+/* Keras' model.stop_training: 1 ends the running fit after its current batch, with the epoch's validation and callbacks. Each fit begins
+ * with 0. To be called from callbacks. */
+xfer_status xfer_trainer_set_stop_training(xfer_trainer *trainer, int32_t stop);
+xfer_status xfer_trainer_get_stop_training(const xfer_trainer *trainer, int32_t *stop);
 /* Ends a running fit after the current batch with XFER_E_CANCELLED. From any thread. */
 xfer_status xfer_trainer_cancel(xfer_trainer *trainer);
 void        xfer_trainer_release(xfer_trainer *trainer);

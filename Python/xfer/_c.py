@@ -17,6 +17,7 @@ Status = c_int32
 
 DestroyFunction = CFUNCTYPE(None, c_void_p)
 NextBatchFunction = CFUNCTYPE(c_int32, c_void_p, Out, Out, Out)
+NextAllFunction = CFUNCTYPE(c_int32, c_void_p, Out, POINTER(c_size_t), Out, POINTER(c_size_t), Out, POINTER(c_size_t))
 RestartFunction = CFUNCTYPE(c_int32, c_void_p, c_int64)
 EventFunction = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int64, c_int64, c_char_p)
 KernelFunction = CFUNCTYPE(None)
@@ -25,6 +26,9 @@ FrameFunction = CFUNCTYPE(c_int32, c_void_p)
 TRAINING = {None: -1, False: 0, True: 1}
 ALL, TRAINABLE, NON_TRAINABLE = 0, 1, 2
 TRAIN_BEGIN, EPOCH_BEGIN, BATCH_END, EPOCH_END, TRAIN_END = range(5)
+BATCH_BEGIN, TEST_BEGIN, TEST_END, TEST_BATCH_BEGIN, TEST_BATCH_END = range(5, 10)
+PREDICT_BEGIN, PREDICT_END, PREDICT_BATCH_BEGIN, PREDICT_BATCH_END = range(10, 14)
+NO_EPOCHS = -1
 F32, F64, BF16, F16, U8, I32, I64, BOOL = range(1, 9)
 
 
@@ -46,6 +50,19 @@ class FitOptions(Structure):
         ("recompile_stale", c_int32),
         ("on_event", EventFunction),
         ("user", c_void_p),
+        ("inputs", POINTER(c_void_p)), ("input_count", c_size_t),
+        ("targets", POINTER(c_void_p)), ("target_count", c_size_t),
+        ("sample_weights", POINTER(c_void_p)), ("sample_weight_count", c_size_t),
+        ("validation_inputs", POINTER(c_void_p)), ("validation_input_count", c_size_t),
+        ("validation_targets", POINTER(c_void_p)), ("validation_target_count", c_size_t),
+        ("validation_sample_weights", POINTER(c_void_p)), ("validation_sample_weight_count", c_size_t),
+        ("classes", POINTER(c_int64)), ("class_weights", POINTER(c_double)), ("class_weight_count", c_size_t),
+        ("steps_per_epoch", c_int64),
+        ("validation_steps", c_int64),
+        ("validation_batch_size", c_int32),
+        ("validation_freq", c_int32),
+        ("validation_epochs", POINTER(c_int64)), ("validation_epoch_count", c_size_t),
+        ("callbacks", POINTER(c_void_p)), ("callback_count", c_size_t),
     ]
 
     @classmethod
@@ -70,6 +87,22 @@ class Call(Structure):
         ("inputs", POINTER(CallTensor)), ("outputs", POINTER(CallTensor)),
         ("attribute_names", POINTER(c_char_p)), ("attribute_values", POINTER(c_double)),
     ]
+
+class CompileOptions(Structure):
+    """xfer_compile_options; make it with `CompileOptions.new()`, which sets struct_size."""
+
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("optimizer", Handle),
+        ("losses", POINTER(c_void_p)), ("loss_count", c_size_t),
+        ("loss_weights", POINTER(c_double)), ("loss_weight_count", c_size_t),
+        ("metrics", POINTER(c_void_p)), ("metric_outputs", POINTER(c_int32)), ("metric_count", c_size_t),
+        ("weighted_metrics", POINTER(c_void_p)), ("weighted_metric_outputs", POINTER(c_int32)), ("weighted_metric_count", c_size_t),
+        ("output_names", POINTER(c_char_p)), ("output_name_count", c_size_t),
+        ("keep_metrics", c_int32),
+    ]
+
+    new = classmethod(lambda cls: cls(struct_size=ctypes.sizeof(cls)))
 
 
 _TEXT = (c_char_p, c_size_t, POINTER(c_size_t))  # buffer, capacity, *length
@@ -178,6 +211,18 @@ PROTOTYPES = {
     "xfer_trainer_evaluate": (Status, (Handle, POINTER(FitOptions), *_TEXT)),
     "xfer_trainer_train_on_batch": (Status, (Handle, Handle, Handle, Handle, *_TEXT)),
     "xfer_trainer_test_on_batch": (Status, (Handle, Handle, Handle, Handle, *_TEXT)),
+    "xfer_dataset_create_all": (Status, (NextAllFunction, RestartFunction, c_void_p, DestroyFunction, Out)),
+    "xfer_model_compile_all": (Status, (Handle, POINTER(CompileOptions), Out)),
+    "xfer_model_predict_all": (Status, (Handle, POINTER(FitOptions), _HANDLES, c_size_t, POINTER(c_size_t))),
+    "xfer_trainer_log_names": (Status, (Handle, *_TEXT)),
+    "xfer_trainer_run_batch": (Status, (Handle, POINTER(FitOptions), c_int32, *_TEXT)),
+    "xfer_trainer_set_stop_training": (Status, (Handle, c_int32)),
+    "xfer_trainer_get_stop_training": (Status, (Handle, POINTER(c_int32))),
+    "xfer_callback_create": (Status, (c_char_p, c_char_p, Out)),
+    "xfer_callback_create_function": (Status, (EventFunction, c_void_p, DestroyFunction, Out)),
+    "xfer_callback_set_log": (Status, (Handle, c_char_p, c_double)),
+    "xfer_callback_facts": (Status, (Handle, *_TEXT)),
+    "xfer_callback_release": (None, (Handle,)),
     "xfer_trainer_cancel": (Status, (Handle,)),
     "xfer_trainer_release": (None, (Handle,)),
 }

@@ -1,88 +1,95 @@
-"""One call of fit: the library's events become Keras' callback hooks."""
+"""Callbacks written in Python as callbacks of the library."""
 
 import ctypes
+import itertools
 import json
-import warnings
+import numbers
 
 from . import _c
 from ._c import lib
-from ._errors import CANCELLED
-from ._handle import Handle
-from .callbacks import CallbackList, History
+from ._handle import array_of, make
+from .callbacks import CallbackList, LibraryCallback
+
+# The hook of each event, and whether it gets a number.
+_HOOKS = {
+    _c.TRAIN_BEGIN: ("on_train_begin", None), _c.TRAIN_END: ("on_train_end", None), _c.EPOCH_BEGIN: ("on_epoch_begin", "epoch"),
+    _c.EPOCH_END: ("on_epoch_end", "epoch"), _c.BATCH_BEGIN: ("on_train_batch_begin", "batch"),
+    _c.BATCH_END: ("on_train_batch_end", "batch"), _c.TEST_BEGIN: ("on_test_begin", None), _c.TEST_END: ("on_test_end", None),
+    _c.TEST_BATCH_BEGIN: ("on_test_batch_begin", "batch"), _c.TEST_BATCH_END: ("on_test_batch_end", "batch"),
+    _c.PREDICT_BEGIN: ("on_predict_begin", None), _c.PREDICT_END: ("on_predict_end", None),
+    _c.PREDICT_BATCH_BEGIN: ("on_predict_batch_begin", "batch"), _c.PREDICT_BATCH_END: ("on_predict_batch_end", "batch"),
+}
+
+_listeners = {}
+_tickets = itertools.count(1)
 
 
-class FitLoop:
-    """Listens while the library trains, and finishes an epoch that a callback cut short."""
+class _Listener:
+    """Some callbacks that follow one another, as one of the library's."""
 
-    def __init__(self, model, run, callbacks, source, steps, epochs, first, verbose):
-        self.model, self.run, self.source, self.steps = model, run, source, steps
-        self.epochs = epochs
-        self.history = History()
-        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
-        self.hooks = CallbackList([self.history] + given, model, epochs=epochs, steps=steps, verbose=verbose)
-        self.epoch = first
-        self.batch_logs = {}
-        # Between a batch's end that asked for a stop and the epoch's end, which has not happened.
-        self.cut_short = False
-        self.ended = False
-        if source is not None:
-            source.before_batch = lambda batch: self.hooks.call("on_train_batch_begin", batch, {})
+    def __init__(self, run, model, callbacks, params):
+        self.run, self.model = run, model
+        self.hooks = CallbackList(callbacks, model=model, **params)
+        self.ticket = next(_tickets)
+        _listeners[self.ticket] = self
+        try:
+            self.handle = make("callback", lib.xfer_callback_create_function, _receive, self.ticket, _forget)
+        except BaseException:
+            _forget(self.ticket)
+            raise
 
-    def run_fit(self, trainer, options, revalidate):
-        """Runs the training; revalidate() gives validation figures for an epoch that was cut short, None: none."""
-        self.model.history, self.model.stop_training = self.history, False
-        listener = _c.EventFunction(self._event)
-        options.on_event = listener
-        history = ctypes.c_void_p()
-        status = lib.xfer_trainer_fit(trainer, options, history)
-        if history.value:
-            Handle(history.value, "history")
-        if self.run.error is None and status == CANCELLED and self.model.stop_training:
-            # stop_training is no failure: Keras still ends the epoch, with validation, and the training.
-            if self.cut_short:
-                logs = dict(self.batch_logs)
-                if revalidate is not None:
-                    logs.update({"val_" + name: value for name, value in revalidate().items()})
-                self.hooks.call("on_epoch_end", self.epoch, logs)
-            status = 0
-        elif status == CANCELLED and self.source is not None and self.source.ends:
-            status = 0
-        self.run.finish(status)
-        if not self.ended:
-            self.hooks.call("on_train_end", self.batch_logs)
-        return self.history
+    def receive(self, event, epoch, batch, logs):
+        hook, number = _HOOKS[event]
+        logs = self.model.ordered(json.loads(logs)) if logs else {}
+        before = dict(logs)
+        self.hooks.call(hook, *([] if number is None else [epoch if number == "epoch" else batch]), logs)
+        for name, value in logs.items():
+            known = name in before and (value is before[name] or value == before[name])
+            if not known and (isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0):
+                lib.xfer_callback_set_log(self.handle, str(name).encode(), float(value))
+        return 0
 
-    def _event(self, _, event, epoch, batch, logs):
-        return self.run.call(self._handle, event, epoch, batch, logs, failed=1)
 
-    def _handle(self, event, epoch, batch, text):
-        logs = self.model.ordered(json.loads(text)) if text else {}
-        if event == _c.TRAIN_BEGIN:
-            self.hooks.call("on_train_begin", {})
-        elif event == _c.EPOCH_BEGIN:
-            self.epoch, self.batch_logs = epoch, {}
-            self.hooks.call("on_epoch_begin", epoch, {})
-            self._before(0)
-        elif event == _c.BATCH_END:
-            self.batch_logs = logs
-            self.hooks.call("on_train_batch_end", batch, logs)
-            self.cut_short = self.model.stop_training
-            if not self.cut_short:
-                self._before(batch + 1)
-        elif event == _c.EPOCH_END:
-            self.hooks.call("on_epoch_end", epoch, logs)
-            self.batch_logs = logs
-            if self.source is not None and self.source.ends and epoch + 1 < self.epochs:
-                warnings.warn(
-                    f"the input ran out of data after epoch {epoch + 1} of {self.epochs}: an iterator that is read only once "
-                    "wants steps_per_epoch, or give something that can be iterated again", stacklevel=2)
-                return 1
-        elif event == _c.TRAIN_END:
-            self.ended = True
-            self.hooks.call("on_train_end", self.batch_logs)
-        return int(bool(self.model.stop_training))
+@_c.EventFunction
+def _receive(ticket, event, epoch, batch, logs):
+    listener = _listeners[ticket]
+    return listener.run.call(listener.receive, event, epoch, batch, logs, failed=1)
 
-    def _before(self, batch):
-        """The hook before a batch where the number of batches is known; sources call it by themselves."""
-        if self.source is None and self.steps is not None and batch < self.steps:
-            self.hooks.call("on_train_batch_begin", batch, {})
+
+@_c.DestroyFunction
+def _forget(ticket):
+    _listeners.pop(ticket, None)
+
+
+class Callbacks:
+    """Given callbacks as the library's, in their order; `last` come behind them."""
+
+    def __init__(self, run, model, given, last=(), **params):
+        given = list(given) if isinstance(given, (list, tuple)) else [given] if given is not None else []
+        self.owners, group = [], []
+
+        def close():
+            if group:
+                listener = _Listener(run, model, list(group), params)
+                self.owners.append(listener.handle)
+                group.clear()
+
+        for callback in [*given, *last]:
+            if isinstance(callback, LibraryCallback):
+                close()
+                callback.set_model(model)
+                callback.set_params(params)
+                self.owners.append(callback._handle)
+                if callback._overrides:
+                    group.append(callback)
+            else:
+                group.append(callback)
+        close()
+
+    def fill(self, options):
+        if self.owners:
+            pointers, options.callback_count = array_of(self.owners)
+            options.callbacks = ctypes.cast(pointers, ctypes.POINTER(ctypes.c_void_p))
+            self._kept = pointers
+
+

@@ -11,7 +11,7 @@ from . import _c
 from ._c import lib
 from ._errors import check
 from ._handle import Handle, make, text
-from .tensor import Tensor, data_handle, label_handle, lend, view_of, weight_handle
+from .tensor import Tensor, lend, view_of
 
 _sources = {}
 _tickets = itertools.count(1)
@@ -64,21 +64,6 @@ class Dataset:
         return images, numbers if self._labels is None else self._labels(np.asarray(numbers))
 
 
-class ArrayBatches:
-    """Arrays as batches in order, iterable again and again."""
-
-    def __init__(self, x, y, sample_weight=None, batch_size=32):
-        self.parts = [np.asarray(p) for p in (x, y, sample_weight) if p is not None]
-        self.batch_size = batch_size
-        lengths = {len(p) for p in self.parts}
-        if len(lengths) > 1:
-            raise ValueError(f"arrays of different lengths were given: {sorted(lengths)}")
-
-    def __iter__(self):
-        for start in range(0, len(self.parts[0]), self.batch_size):
-            yield tuple(part[start:start + self.batch_size] for part in self.parts)
-
-
 def class_weighted(y, class_weight, sample_weight=None):
     """Sample weights from class weights; classes that are missing there weigh 1."""
     labels = np.asarray(y)
@@ -91,39 +76,49 @@ def class_weighted(y, class_weight, sample_weight=None):
 
 def is_batches(x):
     """Whether x yields batches, rather than being an array or a list of numbers."""
-    if isinstance(x, (Dataset, ArrayBatches)) or hasattr(x, "__next__"):
+    if isinstance(x, Dataset) or hasattr(x, "__next__"):
         return True
     if hasattr(x, "__array__") or isinstance(x, (str, bytes, dict)):
         return False
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(isinstance(b, (list, tuple)) and len(b) in (2, 3) and hasattr(b[0], "__array__") for b in x)
+        return bool(x) and all(_is_batch(b) for b in x)
     return hasattr(x, "__iter__") or (hasattr(x, "__getitem__") and hasattr(x, "__len__"))
+
+
+def _is_batch(value):
+    """Whether this is (x, y[, sample_weight]), or (x,)."""
+    if not isinstance(value, (list, tuple)) or len(value) not in ((1, 2, 3) if isinstance(value, tuple) else (2, 3)):
+        return False
+    x = value[0]
+    several = isinstance(x, (list, tuple)) and bool(x) and all(hasattr(element, "__array__") for element in x)
+    return hasattr(x, "__array__") or isinstance(x, dict) or several
 
 
 class BatchSource:
     """A Python iterable as a data set of the library, within one Run.
 
     steps: batches an epoch, None for all. An iterator that can be read only once goes on where it stands.
+    handles: makes (inputs, targets, sample weights), lists of handles, of a batch's parts (x, y, sample_weight).
+    targets: whether batches are to have them; without, a batch may be the inputs alone.
     """
 
-    def __init__(self, batches, run, steps=None, class_weight=None):
+    def __init__(self, batches, run, handles, steps=None, targets=True):
         self._batches = batches
         self._run = run
+        self._handles = handles
         self._steps = steps
-        self._class_weight = class_weight
+        self._targets = targets
         self._once = hasattr(batches, "__next__")
         self._iterator = None
         self._given = 0
         self.exhausted = False
-        # Called before each batch with its number.
-        self.before_batch = None
 
     def open(self):
         """The library's data set over this source, which lives as long as that."""
         ticket = next(_tickets)
         _sources[ticket] = self
         try:
-            return make("dataset", lib.xfer_dataset_create, _next_batch, _restart, ticket, _forget)
+            return make("dataset", lib.xfer_dataset_create_all, _next_batch, _restart, ticket, _forget)
         except BaseException:
             _forget(ticket)
             raise
@@ -157,19 +152,16 @@ class BatchSource:
                 self.exhausted = True
                 self._iterator = None if not self._once else self._iterator
                 return None
+        self._given += 1
+        if not self._targets:
+            return self._handles(batch[0] if isinstance(batch, (tuple, list)) else batch, None, None)
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
             raise ValueError(f"batches are to be (x, y) or (x, y, sample_weight), {type(batch).__name__} was yielded")
-        x, y, weights = (*batch, None)[:3]
-        if self._class_weight is not None:
-            weights = class_weighted(y, self._class_weight, weights)
-        if self.before_batch is not None:
-            self.before_batch(self._given)
-        self._given += 1
-        return data_handle(x), label_handle(y), weight_handle(weights)
+        return self._handles(*(*batch, None)[:3])
 
 
-@_c.NextBatchFunction
-def _next_batch(ticket, x, y, sample_weight):
+@_c.NextAllFunction
+def _next_batch(ticket, inputs, input_count, targets, target_count, weights, weight_count):
     source = _sources[ticket]
     failed = object()
     batch = source._run.call(source.next, failed=failed)
@@ -177,9 +169,11 @@ def _next_batch(ticket, x, y, sample_weight):
         return -1
     if batch is None:
         return 0
-    for out, handle in zip((x, y, sample_weight), batch):
-        # The caller may hold the tensor too: the library gets a handle of its own on the same memory.
-        out[0] = None if handle is None else lend(view_of(handle)).detach()
+    for array, count, handles in zip((inputs, targets, weights), (input_count, target_count, weight_count), batch):
+        for index, handle in enumerate(handles):
+            # The caller may hold the tensor too: the library gets a handle of its own on the same memory.
+            array[index] = None if handle is None else lend(view_of(handle)).detach()
+        count[0] = len(handles)
     return 1
 
 
@@ -192,4 +186,3 @@ def _restart(ticket, epoch):
 @_c.DestroyFunction
 def _forget(ticket):
     _sources.pop(ticket, None)
-

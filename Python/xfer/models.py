@@ -32,6 +32,8 @@ class Model(Trainable, Layer):
     def __init__(self, inputs, outputs, name=None, trainable=True):
         _real_bool(trainable)
         self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
+        self._input_keys = list(inputs) if isinstance(inputs, dict) else None
+        self._output_keys = list(outputs) if isinstance(outputs, dict) else None
         entry, entries = array_of([s._handle for s in self._inputs])
         exit_, exits = array_of([s._handle for s in self._outputs])
         title = None if name is None else str(name).encode()
@@ -41,6 +43,7 @@ class Model(Trainable, Layer):
             self.trainable = False
 
     _sequential = False
+    _input_keys = _output_keys = None
 
     def _adopt(self, handle):
         self._model = handle
@@ -254,6 +257,7 @@ class Sequential(Model):
     def _rebuild(self):
         """Makes the library's model anew, keeping every layer's own `trainable`."""
         self._built = self._trainer = None
+        self.__dict__.pop("_known_ends", None)
         if not self._stack or (self._first is None and not isinstance(self._stack[0], Model)):
             return
         stack = ([self._first] if self._first is not None else []) + self._stack
@@ -302,12 +306,12 @@ class Sequential(Model):
             self.build((None, *inputs.shape[1:]))
         return super().__call__(inputs, training)
 
-    def _compile(self, optimizer, loss, made):
+    def _compile(self, optimizer, loss, *arguments):
         if self._built is None:
-            self._pending_compile = optimizer, loss, made
+            self._pending_compile = optimizer, loss, *arguments
             self.optimizer, self.loss = optimizer, loss
         else:
-            super()._compile(optimizer, loss, made)
+            super()._compile(optimizer, loss, *arguments)
 
     @property
     def name(self):

@@ -3,59 +3,76 @@
 import ctypes
 import json
 import math
-
-import numpy as np
+import numbers
+import warnings
 
 from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
-from ._errors import NOT_COMPILED, UNSUPPORTED, error
-from ._fit import FitLoop
-from ._handle import array_of, make, text_once
+from ._errors import NOT_COMPILED, check, error
+from ._fit import Callbacks
+from ._handle import Handle, array_of, make, text, text_once
 from ._run import Run
-from .data import ArrayBatches, BatchSource, Dataset, class_weighted, is_batches
+from ._structure import by_name, is_nest, leaves, named
+from .callbacks import Callback, History
+from .data import BatchSource, Dataset, is_batches
 from .tensor import data_handle, label_handle, take, weight_handle
 
 _BATCH = 32
 
 
 class Feed:
-    """What fit or evaluate reads: either arrays, or a data set; put into the C options by `fill`."""
+    """What fit, evaluate or predict reads: either arrays, or a data set; put into the C options by `fill`."""
 
-    def __init__(self, run, x, y=None, sample_weight=None, class_weight=None, steps=None, batch_size=None):
-        self.arrays = self.source = self.dataset = self.steps = None
-        if isinstance(x, Dataset) and x._labels is None and class_weight is None and steps is None:
-            self.dataset, self.steps = x._handle, len(x)
+    def __init__(self, run, model, x, y=None, sample_weight=None, steps=None, targets=True):
+        self.arrays = self.source = self.dataset = None
+        self.steps = steps
+        self._kept = []
+        if isinstance(x, Dataset) and x._labels is None:
+            self.dataset = x._handle
         elif y is None and is_batches(x):
-            self.source = BatchSource(x, run, steps, class_weight)
-            self.dataset = self.source.open()
-        elif y is None:
+            self.source = BatchSource(x, run, model._handles_of, steps, targets)
+            self.dataset, self.steps = self.source.open(), None
+        elif y is None and targets:
             raise ValueError("targets are missing: give `y`, or an iterable of (x, y) batches as `x`")
-        elif steps is not None:
-            self.source = BatchSource(ArrayBatches(x, y, sample_weight, batch_size or _BATCH), run, steps, class_weight)
-            self.dataset = self.source.open()
         else:
-            if class_weight is not None:
-                sample_weight = class_weighted(y, class_weight, sample_weight)
-            self.arrays = (data_handle(x), label_handle(y), weight_handle(sample_weight))
-            self.count = len(x)
-        if self.dataset is not None and y is not None and self.source is None:
-            raise ValueError("`y` was given beside a data set, which brings its own targets")
+            self.arrays = model._handles_of(x, y, sample_weight)
+        if self.dataset is not None and (y is not None or sample_weight is not None):
+            raise ValueError("`y` and `sample_weight` were given beside a data set, which brings its own")
 
-    def fill(self, options):
+    def fill(self, options, prefix=""):
         if self.arrays is None:
-            options.dataset = self.dataset.pointer
+            setattr(options, prefix + "dataset", self.dataset.pointer)
         else:
-            options.x, options.y, options.sample_weight = (None if h is None else h.pointer for h in self.arrays)
-
-    def fill_validation(self, options):
-        if self.arrays is None:
-            options.validation_dataset = self.dataset.pointer
-        else:
-            options.validation_x, options.validation_y = (h.pointer for h in self.arrays[:2])
+            for name, handles in zip(("input", "target", "sample_weight"), self.arrays):
+                pointers, count = array_of(handles)
+                self._kept.append(pointers)
+                setattr(options, f"{prefix}{name}s", ctypes.cast(pointers, ctypes.POINTER(ctypes.c_void_p)))
+                setattr(options, f"{prefix}{name}_count", count)
+        if self.steps is not None:
+            setattr(options, "validation_steps" if prefix else "steps_per_epoch", int(self.steps))
 
 
 def _verbosity(verbose):
-    return 1 if verbose in ("auto", True) else int(verbose)
+    if verbose == "auto" or verbose is True:
+        return 1
+    if isinstance(verbose, str) or verbose not in (0, 1, 2):
+        raise ValueError(f"`verbose` is to be 0, 1, 2 or \"auto\", {verbose!r} was given")
+    return int(verbose)
+
+
+def _steps(value, name):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1):
+        raise ValueError(f"`{name}` is to be a whole number above 0, {value!r} was given")
+    return value
+
+
+def _mapped(value, get):
+    """A nest of losses or metrics with objects for its strings and configs; None stays."""
+    if value is None or isinstance(value, str) or (isinstance(value, dict) and "class_name" in value):
+        return None if value is None else get(value)
+    if isinstance(value, dict):
+        return {name: _mapped(element, get) for name, element in value.items()}
+    return [_mapped(element, get) for element in value] if isinstance(value, (list, tuple)) else get(value)
 
 
 class Trainable:
@@ -64,9 +81,41 @@ class Trainable:
     optimizer = None
     loss = None
     history = None
-    stop_training = False
     _trainer = None
     _compiled_metrics = ()
+    _stop = False
+
+    # ---- Inputs and outputs
+
+    def _end_names(self, kind):
+        """The names of the inputs or outputs: of the dict they were given as, if they were, and of their layers."""
+        known = self.__dict__.setdefault("_known_ends", {})
+        if kind not in known:
+            config = self.get_config()
+            if f"{kind}_layers" in config:
+                ends = config[f"{kind}_layers"]
+                names = [end[0] for end in (ends if isinstance(ends[0], list) else [ends])]
+            else:
+                members = config["layers"]
+                names = [members[0 if kind == "input" else -1]["config"]["name"]]
+            known[kind] = names
+        keys = getattr(self, f"_{kind}_keys", None)
+        return ([keys] if keys else []) + [known[kind]]
+
+    @property
+    def input_names(self):
+        return list(self._end_names("input")[0])
+
+    @property
+    def output_names(self):
+        return list(self._end_names("output")[0])
+
+    def _handles_of(self, x, y, sample_weight):
+        """Lists of handles on inputs, targets and sample weights."""
+        inputs = [data_handle(a) for a in named(x, self._end_names("input"), "x")]
+        targets = [] if y is None else [None if a is None else label_handle(a) for a in named(y, self._end_names("output"), "y", True)]
+        weights = [] if sample_weight is None else named(sample_weight, self._end_names("output"), "sample_weight", True)
+        return inputs, targets, [weight_handle(w) for w in weights]
 
     # ---- compile
 
@@ -74,32 +123,95 @@ class Trainable:
         self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, run_eagerly=False,
         steps_per_execution=1, jit_compile="auto", auto_scale_loss=True,
     ):
-        """Fixes the set of trainable weights and binds optimizer, loss and metrics.
+        """Fixes the set of trainable weights and binds optimizer, losses and metrics.
 
-        optimizer, loss, metrics: objects of xfer.optimizers, xfer.losses, xfer.metrics, or strings. metrics=None keeps
-        those of the previous compile. run_eagerly, steps_per_execution, jit_compile, auto_scale_loss change nothing.
+        optimizer, loss, metrics: objects of xfer.optimizers, xfer.losses, xfer.metrics, or strings; losses and metrics of several
+        outputs as a list or as a dict by output name. metrics=None keeps those of the previous compile. run_eagerly,
+        steps_per_execution, jit_compile, auto_scale_loss change nothing.
         """
         if loss is None:
             raise ValueError("compile: `loss` is required")
-        for name, value in (("loss_weights", loss_weights), ("weighted_metrics", weighted_metrics)):
-            if value is not None:
-                raise error(UNSUPPORTED, f"compile: `{name}` is not supported")
-        optimizer, loss = optimizers.get(optimizer), losses.get(loss)
-        made = None if metrics is None else [metric_module.get(m) for m in _listed(metrics)]
-        self._compile(optimizer, loss, made)
+        for name, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if value is not None and not isinstance(value, (list, tuple, dict)):
+                raise ValueError(f"Expected `{name}` argument to be a list, tuple, or dict. Received instead: {name}={value!r}")
+        self._compile(
+            optimizers.get(optimizer), _mapped(loss, losses.get), loss_weights, _mapped(metrics, metric_module.get),
+            _mapped(weighted_metrics, metric_module.get))
 
-    def _compile(self, optimizer, loss, made):
-        # NULL keeps the metrics, an empty list drops them.
-        handles, count = (None, 0) if made is None else array_of([m._handle for m in made])
-        model = self._model_handle()
-        if getattr(loss, "_function", None) is not None:
-            ends = getattr(self, "_outputs", None)
-            shape = (ends[0].shape if ends else self.output_shape)[1:]
-            target = getattr(loss, "target_shape", None)
-            loss._bind(shape if target is None else target, shape)
-        self._trainer = make("trainer", lib.xfer_model_compile, model, optimizer._handle, loss._handle, handles, count)
+    def _compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics):
+        names = self.output_names
+        per_output = self._per_output(loss, "loss")
+        if len(per_output) == 1 != len(names):
+            per_output = per_output * len(names)
+        if len(per_output) != len(names):
+            raise ValueError(f"compile: {len(per_output)} losses were given, the model has the outputs {names}")
+        self._bind_functions(per_output)
+        options = _c.CompileOptions.new()
+        options.optimizer = optimizer._handle.pointer
+        kept = [array_of([None if a is None else a._handle for a in per_output])]
+        options.losses, options.loss_count = ctypes.cast(kept[0][0], ctypes.POINTER(ctypes.c_void_p)), len(names)
+        if loss_weights is not None:
+            factors = self._per_output(loss_weights, "loss_weights")
+            if len(factors) != len(names):
+                raise ValueError(f"`loss_weights` must match the number of losses, got {len(names)} losses and {len(factors)} weights.")
+            kept.append((ctypes.c_double * len(factors))(*(1.0 if f is None else float(f) for f in factors)))
+            options.loss_weights, options.loss_weight_count = ctypes.cast(kept[-1], ctypes.POINTER(ctypes.c_double)), len(factors)
+        made = []
+        for what, given in (("metric", metrics), ("weighted_metric", weighted_metrics)):
+            pairs = [(m, i) for i, group in enumerate(self._metrics_per_output(given, what + "s")) for m in group]
+            made.append([m for m, _ in pairs])
+            pointers, count = array_of([m._handle for m, _ in pairs])
+            places = (ctypes.c_int32 * max(1, count))(*(i for _, i in pairs))
+            kept.append((pointers, places))
+            setattr(options, what + "s", ctypes.cast(pointers, ctypes.POINTER(ctypes.c_void_p)))
+            setattr(options, what + "_outputs", ctypes.cast(places, ctypes.POINTER(ctypes.c_int32)))
+            setattr(options, what + "_count", count)
+        titles = (ctypes.c_char_p * len(names))(*(name.encode() for name in names))
+        options.output_names, options.output_name_count = ctypes.cast(titles, ctypes.POINTER(ctypes.c_char_p)), len(names)
+        keep = metrics is None and weighted_metrics is None
+        options.keep_metrics = int(keep)
+        self._trainer = make("trainer", lib.xfer_model_compile_all, self._model_handle(), options)
+        self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
         self.optimizer, self.loss = optimizer, loss
-        self._compiled_metrics = self._compiled_metrics if made is None else tuple(made)
+        self._compiled_metrics = self._compiled_metrics if keep else tuple(made[0] + made[1])
+
+    def _bind_functions(self, per_output):
+        """Tells losses that are functions in Python the shapes they will see."""
+        ends = getattr(self, "_outputs", None)
+        for index, loss in enumerate(per_output):
+            if getattr(loss, "_function", None) is not None:
+                shape = (ends[index].shape if ends else self.output_shape)[1:]
+                target = getattr(loss, "target_shape", None)
+                loss._bind(shape if target is None else target, shape)
+
+    def _per_output(self, value, what):
+        """One element an output, of one for all, a list, or a dict by name."""
+        if isinstance(value, dict):
+            for names in self._end_names("output"):
+                if set(value) == set(names):
+                    return by_name(value, names, what)
+            raise ValueError(f"Expected keys {self.output_names} in {what} dict, but found {what}.keys()={list(value)}")
+        return leaves(value) if isinstance(value, (list, tuple)) else [value]
+
+    def _metrics_per_output(self, value, what):
+        count = len(self.output_names)
+        if not value:
+            return [[] for _ in range(count)]
+        if count == 1:
+            return [[m for m in leaves(list(value.values()) if isinstance(value, dict) else value) if m is not None]]
+        groups = None
+        if isinstance(value, dict):
+            for names in self._end_names("output"):
+                if set(value) <= set(names):
+                    groups = by_name(value, names, what, partial=True)
+                    break
+        elif len(value) == count:
+            groups = value
+        if groups is None:
+            raise ValueError(
+                f"Invalid `{what}`. `{what}` should contain metrics objects and either be a dict or a list matching the output names "
+                f"of the functional model {self.output_names}. Received: {what}={value}")
+        return [[] if group is None else [m for m in leaves(group) if m is not None] for group in groups]
 
     @property
     def metrics(self):
@@ -109,15 +221,34 @@ class Trainable:
     @property
     def metrics_names(self):
         """The names of what evaluate returns, in order."""
-        return ["loss"] + [metric.name for metric in self._compiled_metrics]
+        if self._trainer is None:
+            return ["loss"] + [metric.name for metric in self._compiled_metrics]
+        return list(self._log_names)
 
     def _compiled(self):
         if self._trainer is None:
             raise error(NOT_COMPILED, f"model '{self.name}' is not compiled: call compile() first")
         return self._trainer
 
+    @property
+    def stop_training(self):
+        """Set it from a callback to end `fit` after the current batch; each `fit` begins with False."""
+        if self._trainer is None:
+            return self._stop
+        value = ctypes.c_int32()
+        check(lib.xfer_trainer_get_stop_training(self._trainer, value))
+        return bool(value.value)
+
+    @stop_training.setter
+    def stop_training(self, value):
+        self._stop = bool(value)
+        if self._trainer is not None:
+            check(lib.xfer_trainer_set_stop_training(self._trainer, int(bool(value))))
+
     def ordered(self, logs):
-        """Figures in Keras' order: loss, the metrics as compiled, then the same with val_. JSON's null is NaN."""
+        """Figures in Keras' order: losses, the metrics, the same with val_, the rest. JSON's null is NaN."""
+        if not logs:
+            return {}
         logs = {name: math.nan if value is None else float(value) for name, value in logs.items()}
         names = self.metrics_names
         names += ["val_" + name for name in names]
@@ -133,52 +264,56 @@ class Trainable:
     ):
         """Trains; returns a History.
 
-        x: an array with targets y, or a Dataset, or any iterable of (x, y[, sample_weight]) batches; a generator that
-        is read only once wants steps_per_epoch for more than one epoch. validation_data: (x, y[, sample_weight]) or
-        batches. stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises
-        XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
+        x: an array with targets y (several inputs and outputs as lists, or as dicts by name), or a Dataset, or any iterable of
+        (x, y[, sample_weight]) batches; a generator that is read only once wants steps_per_epoch for more than one epoch.
+        validation_data: (x, y[, sample_weight]) or batches. stale_trainable: "recompile" takes over `trainable` flags that changed since
+        compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         """
         if stale_trainable not in ("error", "recompile"):
             raise ValueError(f"stale_trainable is \"error\" or \"recompile\", {stale_trainable!r} was given")
-        if validation_freq != 1:
-            raise error(UNSUPPORTED, f"fit: validation_freq={validation_freq!r}; validation runs after every epoch")
         x = self._ready_for(x, y)
         trainer = self._compiled()
         options = _c.FitOptions.new()
-        options.batch_size = int(batch_size or 0)
-        options.epochs, options.initial_epoch = int(epochs), int(initial_epoch)
+        options.batch_size, options.validation_batch_size = int(batch_size or 0), int(validation_batch_size or 0)
+        options.epochs, options.initial_epoch = max(0, int(epochs)) or _c.NO_EPOCHS, int(initial_epoch)
         options.no_shuffle, options.verbose = int(not shuffle), _verbosity(verbose)
         options.recompile_stale = int(stale_trainable == "recompile")
-        if epochs <= initial_epoch:
-            options.epochs = options.initial_epoch
+        kept = [_fill_frequency(options, validation_freq), _fill_classes(options, class_weight)]
         with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:
-            feed = Feed(run, x, y, sample_weight, class_weight, steps_per_epoch, batch_size)
+            feed = Feed(run, self, x, y, sample_weight, _steps(steps_per_epoch, "steps_per_epoch"))
             feed.fill(options)
             if validation_split:
                 if feed.arrays is None:
                     raise ValueError("`validation_split` is for arrays, batches were given")
                 options.validation_split = float(validation_split)
-            held = self._validation(run, validation_data, validation_steps, validation_batch_size, options)
+            held = self._validation(run, validation_data, _steps(validation_steps, "validation_steps"))
             if held is not None:
-                held.fill_validation(options)
+                held.fill(options, "validation_")
                 options.validation_split = 0.0
-            steps = feed.steps
-            if feed.arrays is not None:
-                kept = math.floor(feed.count * (1 - options.validation_split)) if options.validation_split else feed.count
-                steps = math.ceil(kept / (options.batch_size or _BATCH))
-            loop = FitLoop(self, run, callbacks, feed.source, steps, options.epochs, options.initial_epoch, options.verbose)
-            revalidate = None if held is None else lambda: self._evaluate(run, held, batch_size, 0)
-            return loop.run_fit(trainer, options, revalidate)
+            elif validation_steps is not None:
+                options.validation_steps = int(validation_steps)
+            history = History()
+            self.history = history
+            steps = steps_per_epoch or _batches(x, feed, options.batch_size or _BATCH, options.validation_split)
+            last = [history, _Ends(feed.source, int(epochs))]
+            hooks = Callbacks(run, self, callbacks, last, epochs=int(epochs), steps=steps, verbose=options.verbose)
+            hooks.fill(options)
+            result = ctypes.c_void_p()
+            status = lib.xfer_trainer_fit(trainer, options, result)
+            if result.value:
+                Handle(result.value, "history")
+            run.finish(status)
+            del kept
+            return history
 
-    def _validation(self, run, data, steps, batch_size, options):
+    def _validation(self, run, data, steps):
         if data is None:
             return None
-        if isinstance(data, (tuple, list)) and len(data) in (2, 3) and not is_batches(data):
-            x, y, weights = (*data, None)[:3]
-            if weights is None and steps is None and batch_size in (None, options.batch_size or _BATCH):
-                return Feed(run, x, y)
-            data = ArrayBatches(x, y, weights, batch_size or options.batch_size or _BATCH)
-        return Feed(run, data, steps=steps)
+        if isinstance(data, tuple) or (isinstance(data, list) and len(data) in (2, 3) and not is_batches(data)):
+            if len(data) not in (2, 3):
+                raise ValueError(f"`validation_data` is to be (x, y) or (x, y, sample_weight), {len(data)} elements were given")
+            return Feed(run, self, *(*data, None)[:3], steps=steps)
+        return Feed(run, self, data, steps=steps)
 
     # ---- evaluate and predict
 
@@ -187,25 +322,20 @@ class Trainable:
         return_dict=False,
     ):
         """The loss, or [loss, metrics...], or with return_dict a dict of them, over arrays or batches."""
-        from .callbacks import CallbackList
-
         x = self._ready_for(x, y)
-        hooks = CallbackList(callbacks, self)
-        with Run() as run:
-            feed = Feed(run, x, y, sample_weight, None, steps, batch_size)
-            hooks.call("on_test_begin", {})
-            logs = self._evaluate(run, feed, batch_size, _verbosity(verbose))
-        hooks.call("on_test_end", logs)
-        return self._figures(logs, return_dict)
-
-    def _evaluate(self, run, feed, batch_size, verbose):
+        trainer = self._compiled()
         options = _c.FitOptions.new()
-        options.batch_size, options.verbose = int(batch_size or 0), verbose
-        feed.fill(options)
-        length, buffer = ctypes.c_size_t(), ctypes.create_string_buffer(1 << 16)
-        status = lib.xfer_trainer_evaluate(self._compiled(), options, buffer, len(buffer), length)
-        run.finish(status)
-        return self.ordered(json.loads(buffer.value))
+        options.batch_size, options.verbose = int(batch_size or 0), _verbosity(verbose)
+        with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:
+            feed = Feed(run, self, x, y, sample_weight, _steps(steps, "steps"))
+            feed.fill(options)
+            total = steps or _batches(x, feed, options.batch_size or _BATCH)
+            hooks = Callbacks(run, self, callbacks, epochs=1, steps=total, verbose=options.verbose)
+            hooks.fill(options)
+            length, buffer = ctypes.c_size_t(), ctypes.create_string_buffer(1 << 16)
+            status = lib.xfer_trainer_evaluate(trainer, options, buffer, len(buffer), length)
+            run.finish(status)
+        return self._figures(self.ordered(json.loads(buffer.value)), return_dict)
 
     def _figures(self, logs, return_dict):
         if return_dict:
@@ -214,42 +344,98 @@ class Trainable:
         return values[0] if len(values) == 1 else values
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """The outputs for all rows of an array, or for all batches of an iterable, as one array."""
-        if is_batches(x):
-            parts = []
-            for index, batch in enumerate(x):
-                if steps is not None and index >= steps:
-                    break
-                parts.append(self.predict_on_batch(batch[0] if isinstance(batch, (tuple, list)) else batch))
-            if not parts:
-                raise ValueError("predict: there are no batches")
-            return np.concatenate(parts)
+        """The outputs for all rows of arrays, or for all batches of an iterable: an array, or a list or dict as the model's outputs."""
         x = self._ready_for(x, None)
-        return take(make("tensor", lib.xfer_model_predict, self._model_handle(), data_handle(x), int(batch_size or 0)))
+        options = _c.FitOptions.new()
+        options.batch_size, options.verbose = int(batch_size or 0), _verbosity(verbose)
+        with Run() as run:
+            feed = Feed(run, self, x, steps=_steps(steps, "steps"), targets=False)
+            feed.fill(options)
+            total = steps or _batches(x, feed, options.batch_size or _BATCH)
+            hooks = Callbacks(run, self, callbacks, epochs=1, steps=total, verbose=options.verbose)
+            hooks.fill(options)
+            names = self.output_names
+            pointers, count = (ctypes.c_void_p * len(names))(), ctypes.c_size_t()
+            run.finish(lib.xfer_model_predict_all(self._model_handle(), options, pointers, len(names), count))
+        arrays = [take(Handle(pointer, "tensor")) for pointer in pointers]
+        if getattr(self, "_output_keys", None):
+            return dict(zip(self._output_keys, arrays))
+        return arrays[0] if len(arrays) == 1 else arrays
 
     def predict_on_batch(self, x):
-        """The outputs for one batch, as an array."""
-        rows = len(x)
-        return take(make("tensor", lib.xfer_model_predict, self._model_handle(), data_handle(self._ready_for(x, None)), rows))
+        """The outputs for one batch."""
+        inputs = x if is_nest(x) else [x]
+        return self.predict(x, batch_size=max(1, len(leaves(inputs)[0])), verbose=0)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         """One step on one batch; the figures are of this batch alone."""
-        if class_weight is not None:
-            sample_weight = class_weighted(y, class_weight, sample_weight)
-        return self._on_batch(lib.xfer_trainer_train_on_batch, x, y, sample_weight, return_dict)
+        return self._on_batch(1, x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
         """Loss and metrics of one batch, without training."""
-        return self._on_batch(lib.xfer_trainer_test_on_batch, x, y, sample_weight, return_dict)
+        return self._on_batch(0, x, y, sample_weight, None, return_dict)
 
-    def _on_batch(self, function, x, y, sample_weight, return_dict):
+    def _on_batch(self, training, x, y, sample_weight, class_weight, return_dict):
         if y is None:
             raise ValueError("targets are missing: give `y`")
         x = self._ready_for(x, y)
-        handles = data_handle(x), label_handle(y), weight_handle(sample_weight)
-        logs = json.loads(text_once(function, self._compiled(), *handles, capacity=1 << 16))
+        trainer = self._compiled()
+        options = _c.FitOptions.new()
+        kept = _fill_classes(options, class_weight)
+        feed = Feed(None, self, x, y, sample_weight)
+        feed.fill(options)
+        logs = json.loads(text_once(lib.xfer_trainer_run_batch, trainer, options, training, capacity=1 << 16))
+        del kept
         return self._figures(self.ordered(logs), return_dict)
 
 
-def _listed(value):
-    return list(value) if isinstance(value, (list, tuple)) else [value]
+class _Ends(Callback):
+    """Ends training when a source that is read only once has nothing left."""
+
+    def __init__(self, source, epochs):
+        super().__init__()
+        self.source, self.epochs = source, epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.source is not None and self.source.ends and epoch + 1 < self.epochs:
+            warnings.warn(
+                f"the input ran out of data after epoch {epoch + 1} of {self.epochs}: an iterator that is read only once "
+                "wants steps_per_epoch, or give something that can be iterated again", stacklevel=2)
+            self.model.stop_training = True
+
+
+def _batches(x, feed, batch_size, split=0.0):
+    """Batches of an epoch, None where nobody knows."""
+    if feed.arrays is None:
+        return len(x) if hasattr(x, "__len__") else None
+    from .tensor import view_of
+
+    count = len(view_of(feed.arrays[0][0]))
+    kept = math.floor(count * (1 - split)) if split else count
+    return math.ceil(kept / batch_size) if batch_size > 0 else None
+
+
+def _fill_frequency(options, frequency):
+    if isinstance(frequency, (list, tuple, set)):
+        epochs = (ctypes.c_int64 * len(frequency))(*map(int, frequency))
+        if not frequency:
+            # No epoch at all: one that never comes.
+            epochs = (ctypes.c_int64 * 1)(0)
+        options.validation_epochs = ctypes.cast(epochs, ctypes.POINTER(ctypes.c_int64))
+        options.validation_epoch_count = len(epochs)
+        return epochs
+    if isinstance(frequency, bool) or not isinstance(frequency, numbers.Integral) or frequency < 1:
+        raise ValueError(f"Expected `validation_freq` to be a list or int. Received: validation_freq={frequency!r} of the type {type(frequency)}.")
+    options.validation_freq = int(frequency)
+    return None
+
+
+def _fill_classes(options, weights):
+    if not weights:
+        return None
+    classes = (ctypes.c_int64 * len(weights))(*map(int, weights))
+    factors = (ctypes.c_double * len(weights))(*map(float, weights.values()))
+    options.classes = ctypes.cast(classes, ctypes.POINTER(ctypes.c_int64))
+    options.class_weights = ctypes.cast(factors, ctypes.POINTER(ctypes.c_double))
+    options.class_weight_count = len(weights)
+    return classes, factors

@@ -14,6 +14,18 @@ import XferCore
   }
 }
 
+@c @implementation public func xfer_dataset_create_all(
+  _ next: xfer_next_all_fn?, _ restart: xfer_restart_fn?, _ user: UnsafeMutableRawPointer?, _ destroy: xfer_destroy_fn?,
+  _ dataset: UnsafeMutablePointer<OpaquePointer?>?
+) -> xfer_status {
+  call {
+    try give(dataset, .dataset) {
+      guard let next else { throw invalid("next is NULL, a function is wanted") }
+      return CallbackBatches(next: next, restart: restart, user: user, destroy: destroy)
+    }
+  }
+}
+
 @c @implementation public func xfer_dataset_next(
   _ dataset: OpaquePointer?, _ x: UnsafeMutablePointer<OpaquePointer?>?, _ y: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {

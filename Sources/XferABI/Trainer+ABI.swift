@@ -2,17 +2,81 @@ public import CXfer
 import Xfer
 import XferCore
 
+/// What C holds as a trainer: the model stays with it.
+struct HeldTrainer {
+  let trainer: Trainer
+  let model: Model
+
+  init(_ trainer: Trainer, _ model: Model) { (self.trainer, self.model) = (trainer, model) }
+}
+
+private func held(_ handle: OpaquePointer?) throws -> Trainer { try object(handle, .trainer, "trainer").trainer }
+
 @c @implementation public func xfer_model_compile(
   _ model: OpaquePointer?, _ optimizer: OpaquePointer?, _ loss: OpaquePointer?, _ metrics: UnsafePointer<OpaquePointer?>?,
   _ metricCount: Int, _ trainer: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {
   call {
     try give(trainer, .trainer) {
-      try object(model, .model, "model").compile(
-        optimizer: object(optimizer, .optimizer, "optimizer"), loss: object(loss, .loss, "loss"),
-        metrics: metrics == nil && metricCount == 0 ? nil : objects(metrics, metricCount, .metric, "metrics"))
+      let model = try object(model, .model, "model")
+      return HeldTrainer(
+        try model.compile(
+          optimizer: object(optimizer, .optimizer, "optimizer"), loss: object(loss, .loss, "loss"),
+          metrics: metrics == nil && metricCount == 0 ? nil : objects(metrics, metricCount, .metric, "metrics")), model)
     }
   }
+}
+
+@c @implementation public func xfer_model_compile_all(
+  _ model: OpaquePointer?, _ options: UnsafePointer<xfer_compile_options>?, _ trainer: UnsafeMutablePointer<OpaquePointer?>?
+) -> xfer_status {
+  call {
+    try give(trainer, .trainer) {
+      let model = try object(model, .model, "model")
+      let given = try structure(options, "xfer_compile_options", least: nil)
+      return HeldTrainer(
+        try model.compile(
+          optimizer: object(given.optimizer, .optimizer, "options.optimizer"), outputs: compiledOutputs(given, model),
+          keepMetrics: truth(given.keep_metrics, "options.keep_metrics")), model)
+    }
+  }
+}
+
+private func compiledOutputs(_ given: xfer_compile_options, _ model: Model) throws -> [CompiledOutput] {
+  let count = model.outputs.count
+  func fits(_ length: Int, _ name: String) throws {
+    guard length == 0 || length == count else { throw invalid("options.\(name) has \(length) elements, the model has \(count) outputs") }
+  }
+  var losses = try elements(given.losses, given.loss_count, "options.losses").enumerated().map { try optional($1, .loss, "options.losses[\($0)]") }
+  if losses.count == 1 { losses = Array(repeating: losses[0], count: count) }
+  guard losses.count == count else { throw invalid("options.losses has \(losses.count) elements, the model has \(count) outputs") }
+  let weights = try elements(given.loss_weights, given.loss_weight_count, "options.loss_weights")
+  try fits(weights.count, "loss_weights")
+  let names = try elements(given.output_names, given.output_name_count, "options.output_names").map { try string($0, "options.output_names") }
+  try fits(names.count, "output_names")
+  var outputs = (names.isEmpty ? model.outputNames : names).enumerated().map { index, name in
+    CompiledOutput(name, loss: losses[index], lossWeight: weights.isEmpty ? nil : weights[index])
+  }
+  func bind(_ handles: UnsafePointer<OpaquePointer?>?, _ places: UnsafePointer<Int32>?, _ count: Int, _ name: String, _ put: (Metric, Int) -> Void) throws {
+    for (index, metric) in try objects(handles, count, .metric, "options.\(name)s").enumerated() {
+      let place = Int(places?[index] ?? 0)
+      guard outputs.indices.contains(place) else {
+        throw invalid("options.\(name)_outputs[\(index)] is \(place), the model has \(outputs.count) outputs")
+      }
+      put(metric, place)
+    }
+  }
+  try bind(given.metrics, given.metric_outputs, given.metric_count, "metric") { outputs[$1].metrics.append($0) }
+  try bind(given.weighted_metrics, given.weighted_metric_outputs, given.weighted_metric_count, "weighted_metric") {
+    outputs[$1].weightedMetrics.append($0)
+  }
+  return outputs
+}
+
+@c @implementation public func xfer_trainer_log_names(
+  _ trainer: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call { try give(buffer, capacity, length) { try JSONValue.array(held(trainer).logNames.map { .string($0) }).text() } }
 }
 
 @c @implementation public func xfer_trainer_fit(
@@ -20,22 +84,35 @@ import XferCore
 ) -> xfer_status {
   call {
     try give(history, .history) {
-      let trainer = try object(trainer, .trainer, "trainer")
+      let trainer = try held(trainer)
       let given = try FitData(options)
       let (data, validation) = try given.training()
-      return try trainer.fit(data, options: fitOptions(given.options, validation))
+      return try trainer.fit(data, options: fitOptions(given, validation))
     }
   }
 }
 
-private func fitOptions(_ given: xfer_fit_options, _ validation: (any Dataset)?) throws -> FitOptions {
-  guard given.epochs >= 0 else { throw invalid("options.epochs is to be 0 (for 1) or above, \(given.epochs) was given") }
+private func fitOptions(_ data: FitData, _ validation: (any Dataset)?) throws -> FitOptions {
+  let given = data.options
+  guard given.epochs >= Int32(XFER_NO_EPOCHS) else {
+    throw invalid("options.epochs is to be 0 (for 1), XFER_NO_EPOCHS or above, \(given.epochs) was given")
+  }
   var options = FitOptions()
-  options.epochs = given.epochs == 0 ? 1 : Int(given.epochs)
+  options.epochs = given.epochs == 0 ? 1 : max(0, Int(given.epochs))
   options.initialEpoch = Int(given.initial_epoch)
   options.validation = validation
   options.verbose = try verbosity(given.verbose)
   options.recompileStale = try truth(given.recompile_stale, "options.recompile_stale")
+  options.classWeight = try data.classWeights()
+  options.stepsPerEpoch = try data.steps(given.steps_per_epoch, "steps_per_epoch")
+  options.validationSteps = try data.steps(given.validation_steps, "validation_steps")
+  if given.validation_epoch_count != 0 {
+    let epochs = try elements(given.validation_epochs, given.validation_epoch_count, "options.validation_epochs")
+    options.validationFrequency = .epochs(Set(epochs.map { Int($0) }))
+  } else {
+    options.validationFrequency = .every(given.validation_freq == 0 ? 1 : Int(given.validation_freq))
+  }
+  options.callbacks = try data.callbacks()
   if let onEvent = given.on_event {
     options.onEvent = { event, epoch, batch, logs in
       onEvent(given.user, event.rawValue, Int64(epoch), Int64(batch), logs.json.text()) == 0
@@ -63,11 +140,50 @@ private func verbosity(_ value: Int32) throws -> Int {
 ) -> xfer_status {
   call {
     try give(buffer, capacity, length) {
-      let trainer = try object(trainer, .trainer, "trainer")
+      let trainer = try held(trainer)
       let given = try FitData(options)
-      return try trainer.evaluate(given.evaluation(), verbose: verbosity(given.options.verbose)).json.text()
+      return try trainer.evaluate(
+        given.evaluation(), steps: given.steps(given.options.steps_per_epoch, "steps_per_epoch"), verbose: verbosity(given.options.verbose),
+        callbacks: given.callbacks()
+      ).json.text()
     }
   }
+}
+
+@c @implementation public func xfer_model_predict_all(
+  _ model: OpaquePointer?, _ options: UnsafePointer<xfer_fit_options>?, _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int,
+  _ outputCount: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let model = try object(model, .model, "model")
+    try give(outputs, capacity, outputCount, .tensor, expected: model.outputs.count) {
+      let given = try FitData(options)
+      return try model.predictAll(
+        given.evaluation(targets: false), steps: given.steps(given.options.steps_per_epoch, "steps_per_epoch"),
+        verbose: verbosity(given.options.verbose), callbacks: given.callbacks())
+    }
+  }
+}
+
+@c @implementation public func xfer_trainer_run_batch(
+  _ trainer: OpaquePointer?, _ options: UnsafePointer<xfer_fit_options>?, _ training: Int32, _ buffer: UnsafeMutablePointer<CChar>?,
+  _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    try give(buffer, capacity, length) {
+      let trainer = try held(trainer)
+      let batch = try FitData(options).batch()
+      return try (truth(training, "training") ? trainer.trainOnBatch(batch) : trainer.testOnBatch(batch)).json.text()
+    }
+  }
+}
+
+@c @implementation public func xfer_trainer_set_stop_training(_ trainer: OpaquePointer?, _ stop: Int32) -> xfer_status {
+  call { try held(trainer).stopTraining = truth(stop, "stop") }
+}
+
+@c @implementation public func xfer_trainer_get_stop_training(_ trainer: OpaquePointer?, _ stop: UnsafeMutablePointer<Int32>?) -> xfer_status {
+  call { try out(stop, "stop").pointee = held(trainer).stopTraining ? 1 : 0 }
 }
 
 private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: OpaquePointer?) throws -> Batch {
@@ -79,7 +195,7 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
   _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
 ) -> xfer_status {
   call {
-    try give(buffer, capacity, length) { try object(trainer, .trainer, "trainer").trainOnBatch(batch(x, y, sampleWeight)).json.text() }
+    try give(buffer, capacity, length) { try held(trainer).trainOnBatch(batch(x, y, sampleWeight)).json.text() }
   }
 }
 
@@ -88,12 +204,12 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
   _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
 ) -> xfer_status {
   call {
-    try give(buffer, capacity, length) { try object(trainer, .trainer, "trainer").testOnBatch(batch(x, y, sampleWeight)).json.text() }
+    try give(buffer, capacity, length) { try held(trainer).testOnBatch(batch(x, y, sampleWeight)).json.text() }
   }
 }
 
 @c @implementation public func xfer_trainer_cancel(_ trainer: OpaquePointer?) -> xfer_status {
-  call { try object(trainer, .trainer, "trainer").cancel() }
+  call { try held(trainer).cancel() }
 }
 
 @c @implementation public func xfer_trainer_release(_ trainer: OpaquePointer?) { HandleTable.release(trainer, .trainer) }

@@ -65,7 +65,7 @@ import XferGraph
     model.setOwnTrainable(true)
     head.trainable = true
     try model.compile(optimizer: Adam(), loss: SparseCategoricalCrossentropy(fromLogits: true))
-    let report = try #require(model.trainer).plan(batchSize: 2, targetShape: []).report()
+    let report = try #require(model.trainer).plan(batchSize: 2).report()
     let backward = report.filter { $0.phase == .backward }.map(\.layer)
     #expect(Set(backward).isSubset(of: [head.name, "sparse_categorical_crossentropy"]))
     #expect(report.filter { $0.phase == .update }.count == 2)

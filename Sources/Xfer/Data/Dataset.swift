@@ -2,15 +2,29 @@ public import XferCore
 
 /// Inputs, targets and perhaps weights of some samples.
 public struct Batch {
-  public var x: Tensor
-  public var y: Tensor
-  public var sampleWeight: Tensor?
+  /// One tensor an input of the model.
+  public var inputs: [Tensor]
+  /// One an output of the model, nil for an output without a loss; or one for each output with a loss. Empty for predicting.
+  public var targets: [Tensor?]
+  /// One an output, nil for none; or one for all outputs.
+  public var sampleWeights: [Tensor?]
 
-  public init(x: Tensor, y: Tensor, sampleWeight: Tensor? = nil) {
-    (self.x, self.y, self.sampleWeight) = (x, y, sampleWeight)
+  public init(inputs: [Tensor], targets: [Tensor?] = [], sampleWeights: [Tensor?] = []) {
+    (self.inputs, self.targets) = (inputs, targets)
+    self.sampleWeights = sampleWeights.contains { $0 != nil } ? sampleWeights : []
   }
 
-  public var count: Int { x.shape.first ?? 0 }
+  public init(x: Tensor, y: Tensor, sampleWeight: Tensor? = nil) {
+    self.init(inputs: [x], targets: [y], sampleWeights: [sampleWeight])
+  }
+
+  /// The first input, of models with one.
+  public var x: Tensor { inputs[0] }
+  /// The first target; the input itself where there is none.
+  public var y: Tensor { (targets.first ?? nil) ?? inputs[0] }
+  public var sampleWeight: Tensor? { sampleWeights.first ?? nil }
+
+  public var count: Int { inputs.first?.shape.first ?? 0 }
 }
 
 /// Something that gives batches, epoch after epoch.
@@ -23,25 +37,43 @@ public protocol Dataset: AnyObject {
   var batchCount: Int? { get }
 }
 
+/// A data set whose sample order is drawn from a seed and the epoch's number. The seed is saved by ``BackupAndRestore``.
+public protocol ShuffledDataset: Dataset {
+  var shuffleSeed: UInt64? { get set }
+}
+
 /// Batches of arrays in memory, in order or shuffled anew each epoch; the last batch may be smaller.
-public final class ArrayDataset: Dataset {
-  private let x: Tensor
-  private let y: Tensor
-  private let sampleWeight: Tensor?
+public final class ArrayDataset: ShuffledDataset {
+  private let inputs: [Tensor]
+  private let targets: [Tensor?]
+  private let sampleWeights: [Tensor?]
   private let batchSize: Int
-  private let seed: UInt64?
+  public var shuffleSeed: UInt64?
   private var order: [Int]
   private var position = 0
 
+  /// Arrays for a model with one input and one output.
+  ///
   /// - Parameter seed: nil keeps the order; else sample orders are drawn from the seed and the epoch's number.
-  public init(x: Tensor, y: Tensor, sampleWeight: Tensor? = nil, batchSize: Int = 32, seed: UInt64? = nil) throws {
+  public convenience init(x: Tensor, y: Tensor, sampleWeight: Tensor? = nil, batchSize: Int = 32, seed: UInt64? = nil) throws {
+    try self.init(inputs: [x], targets: [y], sampleWeights: [sampleWeight], batchSize: batchSize, seed: seed)
+  }
+
+  /// Arrays for any number of inputs and outputs, as ``Batch`` has them.
+  public init(
+    inputs: [Tensor], targets: [Tensor?] = [], sampleWeights: [Tensor?] = [], batchSize: Int = 32, seed: UInt64? = nil
+  ) throws {
     guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
-    guard let count = x.shape.first, count > 0 else { throw XferError.data("there are no samples: x has shape \(x.shape)") }
-    guard y.shape.first == count, sampleWeight == nil || sampleWeight?.shape.first == count else {
-      throw XferError.shape("x has \(count) samples, y has shape \(y.shape)\(sampleWeight.map { ", sample_weight \($0.shape)" } ?? "")")
+    guard let count = inputs.first?.shape.first, count > 0 else {
+      throw XferError.data("there are no samples: x has shape \(inputs.first?.shape ?? [])")
     }
-    (self.x, self.y, self.sampleWeight) = (x, y, sampleWeight)
-    (self.batchSize, self.seed) = (batchSize, seed)
+    let all = inputs.map { ("x", $0) } + targets.compactMap { $0.map { ("y", $0) } } + sampleWeights.compactMap { $0.map { ("sample_weight", $0) } }
+    guard all.allSatisfy({ $1.shape.first == count }) else {
+      let shapes = all.dropFirst().map { "\($0) has shape \($1.shape)" }.joined(separator: ", ")
+      throw XferError.shape("x has \(count) samples, \(shapes)")
+    }
+    (self.inputs, self.targets, self.sampleWeights) = (inputs, targets, sampleWeights)
+    (self.batchSize, shuffleSeed) = (batchSize, seed)
     order = Array(0..<count)
   }
 
@@ -49,8 +81,8 @@ public final class ArrayDataset: Dataset {
 
   public func restart(epoch: Int) throws {
     position = 0
-    guard let seed else { return }
-    var generator = SplitMix64(seed: seed &+ UInt64(truncatingIfNeeded: epoch) &* 0x9E37_79B9_7F4A_7C15)
+    guard let shuffleSeed else { return }
+    var generator = SplitMix64(seed: shuffleSeed &+ UInt64(truncatingIfNeeded: epoch) &* 0x9E37_79B9_7F4A_7C15)
     order = Array(0..<order.count)
     order.shuffle(using: &generator)
   }
@@ -59,9 +91,10 @@ public final class ArrayDataset: Dataset {
     guard position < order.count else { return nil }
     let range = position..<min(position + batchSize, order.count)
     position = range.upperBound
-    if seed == nil { return Batch(x: x.rows(range), y: y.rows(range), sampleWeight: sampleWeight?.rows(range)) }
     let rows = order[range]
-    return Batch(x: try Self.gather(x, rows), y: try Self.gather(y, rows), sampleWeight: try sampleWeight.map { try Self.gather($0, rows) })
+    func take(_ tensor: Tensor) throws -> Tensor { shuffleSeed == nil ? tensor.rows(range) : try Self.gather(tensor, rows) }
+    return Batch(
+      inputs: try inputs.map(take), targets: try targets.map { try $0.map(take) }, sampleWeights: try sampleWeights.map { try $0.map(take) })
   }
 
   private static func gather(_ tensor: Tensor, _ rows: ArraySlice<Int>) throws -> Tensor {

@@ -5,12 +5,7 @@ extension Model {
   /// The plan by which the model would run with this batch size: inference, or a training step of the compiled model.
   public func plan(batchSize: Int, training: Bool = false) throws -> Plan {
     guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
-    if training {
-      let trainer = try compiled()
-      // Integer labels are one a sample, other targets have the predictions' shape.
-      let target = trainer.loss.targetDType == .int32 ? [] : outputs[0].shape.dropFirst().map { $0 ?? 1 }
-      return try trainer.plan(batchSize: batchSize, targetShape: target)
-    }
+    if training { return try compiled().plan(batchSize: batchSize) }
     let graph = Graph()
     let values = inputs.map { graph.input(TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype)) }
     var options = Plan.Options()

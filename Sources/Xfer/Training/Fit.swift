@@ -2,100 +2,119 @@ import CXfer
 import Glibc
 public import XferCore
 
-/// What happened in training: one number an epoch for each name.
-public struct History: Sendable {
-  public internal(set) var values: [String: [Double]] = [:]
-  /// Names in the order Keras prints them.
-  public internal(set) var names: [String] = []
-  public internal(set) var epochs: [Int] = []
-  public internal(set) var seconds: [Double] = []
+/// After which epochs `fit` validates.
+public enum ValidationFrequency: Sendable {
+  /// After every so many epochs.
+  case every(Int)
+  /// After these, counted from 1.
+  case epochs(Set<Int>)
 
-  public init() {}
-
-  public var json: JSONValue { .object(values.mapValues { .array($0.map { .double($0) }) }) }
-
-  mutating func append(_ epoch: Int, _ logs: Logs, seconds: Double) {
-    epochs.append(epoch)
-    self.seconds.append(seconds)
-    for (name, value) in logs.items {
-      if values[name] == nil { names.append(name) }
-      values[name, default: []].append(value)
+  func includes(_ epoch: Int) -> Bool {
+    switch self {
+    case .every(let count): (epoch + 1).isMultiple(of: count)
+    case .epochs(let list): list.contains(epoch + 1)
     }
   }
 }
 
-/// Named numbers in order.
-public struct Logs: Sendable {
-  public private(set) var items: [(name: String, value: Double)] = []
-  public init() {}
-  public subscript(name: String) -> Double? { items.first { $0.name == name }?.value }
-  mutating func set(_ name: String, _ value: Double) { items.append((name, value)) }
-  public var json: JSONValue { .object(Dictionary(items.map { ($0.name, .double($0.value)) }) { $1 }) }
-}
-
-/// What callers hear of during `fit`.
-public enum TrainingEvent: Int32, Sendable { case trainBegin = 0, epochBegin, batchEnd, epochEnd, trainEnd }
-
 /// The arguments of `fit`.
 public struct FitOptions {
+  /// The number of the epoch after the last one; with `initialEpoch` 0 the number of epochs.
   public var epochs = 1
   public var initialEpoch = 0
   public var validation: (any Dataset)?
+  public var validationFrequency = ValidationFrequency.every(1)
+  /// Batches of an epoch, nil for all there are; the next epoch goes on where the one before ended.
+  public var stepsPerEpoch: Int?
+  public var validationSteps: Int?
+  /// What samples of a class count; classes that are missing weigh 1. For models with one output.
+  public var classWeight: [Int: Double]?
   /// 0 silent, 1 a progress bar, 2 a line an epoch; on stderr.
   public var verbose = 0
   /// A changed `trainable` compiles again instead of being an error.
   public var recompileStale = false
-  /// Return false to stop after this event.
+  /// In the order in which they are called.
+  public var callbacks: [Callback] = []
+  /// Hears of the first five events, after the callbacks. Return false to stop after this event.
   public var onEvent: ((TrainingEvent, _ epoch: Int, _ batch: Int, Logs) throws -> Bool)?
 
   public init() {}
+
+  func check() throws {
+    guard epochs >= 0, initialEpoch >= 0 else {
+      throw XferError.invalid("epochs and initial_epoch are to be 0 or above, \(epochs) and \(initialEpoch) were given")
+    }
+    for (name, value) in [("steps_per_epoch", stepsPerEpoch), ("validation_steps", validationSteps)] {
+      if let value, value < 1 { throw XferError.invalid("\(name) is to be above 0, \(value) was given") }
+    }
+    if case .every(let count) = validationFrequency, count < 1 {
+      throw XferError.invalid("validation_freq is to be above 0 or a list of epochs, \(count) was given")
+    }
+  }
 }
 
 extension Trainer {
-  /// Trains for some epochs. A stop asked for by a callback or ``cancel()`` throws ``XFER_E_CANCELLED``; weights stay as they are.
+  /// Trains for some epochs. A stop asked for by `onEvent` or ``cancel()`` throws ``XFER_E_CANCELLED``, weights stay as they are;
+  /// ``stopTraining``, which callbacks set, ends the epoch and training as usual.
   public func fit(_ data: any Dataset, options: FitOptions = FitOptions()) throws -> History {
+    let model = try model
     try checkTrainable(recompile: options.recompileStale)
-    guard options.epochs >= 0, options.initialEpoch >= 0 else {
-      throw XferError.invalid("epochs and initial_epoch are to be 0 or above, \(options.epochs) and \(options.initialEpoch) were given")
-    }
+    try options.check()
     clearCancel()
-    var history = History()
-    let event = { (kind: TrainingEvent, epoch: Int, batch: Int, logs: Logs) throws in
-      if let onEvent = options.onEvent, try !onEvent(kind, epoch, batch, logs) { throw XferError(XFER_E_CANCELLED, "training was stopped by a callback in epoch \(epoch + 1)") }
-      if self.isCancelled { throw XferError(XFER_E_CANCELLED, "training was cancelled in epoch \(epoch + 1)") }
-    }
-    try event(.trainBegin, options.initialEpoch, 0, Logs())
-    for epoch in options.initialEpoch..<max(options.epochs, options.initialEpoch) {
-      let start = monotonicSeconds()
-      var progress = ProgressBar(verbose: options.verbose, epoch: epoch, epochs: options.epochs, total: data.batchCount)
-      progress.begin()
-      defer { progress.abandon() }
-      try event(.epochBegin, epoch, 0, Logs())
-      var logs = try pass(data, epoch: epoch, training: true) { batch, logs in
-        progress.update(batch + 1, logs)
-        try event(.batchEnd, epoch, batch, logs)
+    stopTraining = false
+    depth += 1
+    defer { depth -= 1 }
+    let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
+    let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
+    let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps) }
+    let state = TrainingState(
+      model: model, trainer: self, epochs: options.epochs, steps: feed.count, verbose: options.verbose, initialEpoch: options.initialEpoch,
+      data: data)
+    let recorder = HistoryRecorder()
+    let progress = ProgressLogger()
+    defer { progress.abandon() }
+    let listener = options.onEvent.map { onEvent in
+      FunctionCallback { event, index, logs, state in
+        guard event.rawValue <= TrainingEvent.trainEnd.rawValue else { return }
+        let epoch = event == .trainEnd ? options.epochs : state.epoch
+        if try !onEvent(event, epoch, event == .batchEnd ? index : 0, logs) {
+          throw XferError(XFER_E_CANCELLED, "training was stopped by a callback in epoch \(epoch + 1)")
+        }
       }
-      if let validation = options.validation {
-        for (name, value) in try pass(validation, epoch: 0, training: false, each: { _, _ in
-          if self.isCancelled { throw XferError(XFER_E_CANCELLED, "training was cancelled in epoch \(epoch + 1)") }
-        }).items { logs.set("val_\(name)", value) }
-      }
-      progress.end(logs)
-      history.append(epoch, logs, seconds: monotonicSeconds() - start)
-      try event(.epochEnd, epoch, 0, logs)
     }
-    try event(.trainEnd, options.epochs, 0, Logs())
-    return history
+    let callbacks = CallbackList(callbacks: options.callbacks + [recorder] + (listener.map { [$0] } ?? []) + [progress], state: state) {
+      if self.isCancelled { throw XferError(XFER_E_CANCELLED, "training was cancelled in epoch \(state.epoch + 1)") }
+    }
+    try callbacks.send(.trainBegin)
+    var last = Logs()
+    for epoch in state.initialEpoch..<max(options.epochs, state.initialEpoch) {
+      state.epoch = epoch
+      try callbacks.send(.epochBegin, epoch)
+      var logs = try pass(feed, epoch: epoch, training: true, callbacks)
+      if let validation, options.validationFrequency.includes(epoch) {
+        for (name, value) in try test(validation, callbacks).items { logs.set("val_\(name)", value) }
+      }
+      try callbacks.send(.epochEnd, epoch, &logs)
+      last = logs
+      if stopTraining { break }
+    }
+    try callbacks.send(.trainEnd, 0, &last)
+    return recorder.history
   }
 
-  /// Loss and metrics over a data set, without training.
-  public func evaluate(_ data: any Dataset, verbose: Int = 0) throws -> Logs {
-    clearCancel()
-    var progress = ProgressBar(verbose: verbose, epoch: nil, epochs: 1, total: data.batchCount)
+  /// Losses and metrics over a data set, without training.
+  public func evaluate(_ data: any Dataset, steps: Int? = nil, verbose: Int = 0, callbacks: [Callback] = []) throws -> Logs {
+    if let steps, steps < 1 { throw XferError.invalid("steps is to be above 0, \(steps) was given") }
+    if depth == 0 { clearCancel() }
+    depth += 1
+    defer { depth -= 1 }
+    let feed = EpochFeed(data, steps: steps)
+    let state = TrainingState(model: try model, trainer: self, steps: feed.count, verbose: verbose)
+    let progress = ProgressLogger()
     defer { progress.abandon() }
-    let logs = try pass(data, epoch: 0, training: false) { batch, logs in progress.update(batch + 1, logs) }
-    progress.end(logs)
-    return logs
+    return try test(feed, CallbackList(callbacks: callbacks + [progress], state: state) {
+      if self.isCancelled { throw XferError(XFER_E_CANCELLED, "the evaluation was cancelled") }
+    })
   }
 
   /// One training step; the logs are of this batch alone.
@@ -107,57 +126,94 @@ extension Trainer {
   public func testOnBatch(_ batch: Batch) throws -> Logs { try single(batch, training: false) }
 
   private func single(_ batch: Batch, training: Bool) throws -> Logs {
-    guard batch.count > 0 else { throw XferError.data("the batch is empty: x has shape \(batch.x.shape)") }
-    for metric in metrics { metric.reset() }
-    let outcome = try run(batch, training: training)
-    for metric in metrics { try metric.update(batch.y, outcome.prediction) }
-    return logs(outcome.loss)
+    guard batch.count > 0 else { throw XferError.data("the batch is empty: x has shape \(batch.inputs.first?.shape ?? [])") }
+    var figures = Figures(self)
+    try figures.add(batch, run(batch, training: training))
+    return figures.logs
   }
 
-  /// One pass over the data. The loss is the mean weighted by batch size (Keras' Mean metric over batches).
-  private func pass(_ data: any Dataset, epoch: Int, training: Bool, each: (Int, Logs) throws -> Void) throws -> Logs {
-    for metric in metrics { metric.reset() }
-    try data.restart(epoch: epoch)
-    var (sum, count, index) = (0.0, 0.0, 0)
-    while let batch = try data.next() {
-      guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
-      let outcome = try run(batch, training: training)
-      sum += outcome.loss * Double(batch.count)
-      count += Double(batch.count)
-      for metric in metrics { try metric.update(batch.y, outcome.prediction) }
-      try each(index, logs(sum / count))
-      index += 1
-    }
-    guard count > 0 else { throw XferError.data("the data set gave no batch") }
-    return logs(sum / count)
-  }
-
-  private func logs(_ loss: Double) -> Logs {
-    var logs = Logs()
-    logs.set("loss", loss)
-    for metric in metrics { logs.set(metric.name, metric.result) }
+  private func test(_ feed: EpochFeed, _ callbacks: CallbackList) throws -> Logs {
+    try callbacks.send(.testBegin)
+    var logs = try pass(feed, epoch: 0, training: false, callbacks)
+    try callbacks.send(.testEnd, 0, &logs)
     return logs
+  }
+
+  /// One pass over the data.
+  private func pass(_ feed: EpochFeed, epoch: Int, training: Bool, _ callbacks: CallbackList) throws -> Logs {
+    var figures = Figures(self)
+    try feed.begin(epoch: epoch)
+    var index = 0
+    var logs = Logs()
+    while let batch = try feed.next() {
+      guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
+      try callbacks.send(training ? .batchBegin : .testBatchBegin, index)
+      try figures.add(batch, run(batch, training: training))
+      logs = figures.logs
+      try callbacks.send(training ? .batchEnd : .testBatchEnd, index, &logs)
+      index += 1
+      if training, stopTraining { break }
+    }
+    guard index > 0 else { throw XferError.data("the data set gave no batch") }
+    // Without what callbacks put into the logs of the last batch.
+    return figures.logs
+  }
+}
+
+/// The figures of an epoch so far: losses are means weighted by batch size (Keras' Mean metric over batches).
+private struct Figures {
+  private let trainer: Trainer
+  private var total = 0.0
+  private var losses: [Double]
+  private var count = 0.0
+
+  init(_ trainer: Trainer) {
+    self.trainer = trainer
+    losses = trainer.outputs.map { _ in 0 }
+    for metric in trainer.namedMetrics { metric.metric.reset() }
+  }
+
+  mutating func add(_ batch: Batch, _ outcome: Trainer.Outcome) throws {
+    let rows = Double(batch.count)
+    total += outcome.loss * rows
+    for index in losses.indices { losses[index] += outcome.losses[index] * rows }
+    count += rows
+    guard !trainer.namedMetrics.isEmpty else { return }
+    let aligned = try trainer.aligned(batch)
+    for named in trainer.namedMetrics {
+      guard let truth = aligned.targets[named.output] else { continue }
+      let weights = named.weighted ? aligned.sampleWeights[named.output] : nil
+      try named.metric.update(truth, outcome.predictions[named.output], sampleWeight: weights)
+    }
+  }
+
+  var logs: Logs {
+    var logs = Logs()
+    logs.set("loss", total / count)
+    for (output, name) in trainer.lossNames { logs.set(name, losses[output] / count) }
+    for named in trainer.namedMetrics { logs.set(named.name, named.metric.result) }
+    return logs
+  }
+}
+
+/// Keras' History: the last of the callbacks, so that it sees what the others put into the logs.
+private final class HistoryRecorder: Callback {
+  var history = History()
+  private var start = 0.0
+
+  override func epochBegin(_ epoch: Int, _ state: TrainingState) { start = monotonicSeconds() }
+  override func epochEnd(_ epoch: Int, _ logs: inout Logs, _ state: TrainingState) {
+    history.append(epoch, logs, seconds: monotonicSeconds() - start)
   }
 }
 
 extension Model {
   public func fit(_ data: any Dataset, options: FitOptions = FitOptions()) throws -> History { try compiled().fit(data, options: options) }
-  public func evaluate(_ data: any Dataset, verbose: Int = 0) throws -> Logs { try compiled().evaluate(data, verbose: verbose) }
+  public func evaluate(_ data: any Dataset, steps: Int? = nil, verbose: Int = 0, callbacks: [Callback] = []) throws -> Logs {
+    try compiled().evaluate(data, steps: steps, verbose: verbose, callbacks: callbacks)
+  }
   public func trainOnBatch(_ batch: Batch) throws -> Logs { try compiled().trainOnBatch(batch) }
   public func testOnBatch(_ batch: Batch) throws -> Logs { try compiled().testOnBatch(batch) }
-
-  /// Outputs for all rows of `x`, computed batch by batch in inference mode.
-  public func predict(_ x: Tensor, batchSize: Int = 32) throws -> Tensor {
-    guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
-    guard let count = x.shape.first, count > 0 else { throw XferError.data("there are no samples: x has shape \(x.shape)") }
-    let row = outputs[0].shape.dropFirst().map { $0 ?? 1 }
-    let result = try Tensor(zeros: [count] + row)
-    for start in stride(from: 0, to: count, by: batchSize) {
-      let part = try self(x.rows(start..<min(start + batchSize, count)))
-      (result.data + start * row.reduce(1, *) * 4).copyMemory(from: part.data, byteCount: part.byteCount)
-    }
-    return result
-  }
 }
 
 func monotonicSeconds() -> Double {

@@ -19,7 +19,7 @@ struct ProgressBar {
   }
 
   mutating func begin() {
-    if verbose > 0, let epoch, epochs > 1 || verbose == 1 { writeError("Epoch \(epoch + 1)/\(epochs)\n") }
+    if verbose > 0, let epoch, epochs > 1 { writeError("Epoch \(epoch + 1)/\(epochs)\n") }
   }
 
   mutating func update(_ step: Int, _ logs: Logs) {
@@ -80,10 +80,37 @@ struct ProgressBar {
   }
 }
 
+/// Shows a running fit, evaluate or predict; the last of the callbacks, as in Keras.
+final class ProgressLogger: Callback {
+  private var bar: ProgressBar?
+  private var isFit = false
+
+  override func trainBegin(_ state: TrainingState) { isFit = true }
+  override func epochBegin(_ epoch: Int, _ state: TrainingState) {
+    bar = ProgressBar(verbose: state.verbose, epoch: epoch, epochs: state.epochs, total: state.steps)
+    bar?.begin()
+  }
+  override func batchEnd(_ batch: Int, _ logs: inout Logs, _ state: TrainingState) { bar?.update(batch + 1, logs) }
+  override func epochEnd(_ epoch: Int, _ logs: inout Logs, _ state: TrainingState) { bar?.end(logs) }
+
+  // The validation of an epoch is silent.
+  override func testBegin(_ state: TrainingState) { if !isFit { beginSingle(state) } }
+  override func testBatchEnd(_ batch: Int, _ logs: Logs, _ state: TrainingState) { if !isFit { bar?.update(batch + 1, logs) } }
+  override func testEnd(_ logs: Logs, _ state: TrainingState) { if !isFit { bar?.end(logs) } }
+  override func predictBegin(_ state: TrainingState) { beginSingle(state) }
+  override func predictBatchEnd(_ batch: Int, _ state: TrainingState) { bar?.update(batch + 1, Logs()) }
+  override func predictEnd(_ state: TrainingState) { bar?.end(Logs()) }
+
+  private func beginSingle(_ state: TrainingState) { bar = ProgressBar(verbose: state.verbose, epoch: nil, epochs: 1, total: state.steps) }
+
+  /// Ends an open line when an error takes over.
+  func abandon() { bar?.abandon() }
+}
+
 /// A number with so many digits behind the point, as C's `%.*f`.
 public func fixed(_ value: Double, _ digits: Int) -> String { formatted(value, "%.*f", digits) }
 
-private func formatted(_ value: Double, _ format: String, _ digits: Int) -> String {
+func formatted(_ value: Double, _ format: String, _ digits: Int) -> String {
   withUnsafeTemporaryAllocation(of: CChar.self, capacity: 400) { buffer in
     _ = withVaList([Int32(digits), value]) { vsnprintf(buffer.baseAddress, buffer.count, format, $0) }
     return buffer.baseAddress.map { String(cString: $0) } ?? ""

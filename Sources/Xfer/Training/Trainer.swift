@@ -3,50 +3,83 @@ import Synchronization
 public import XferCore
 import XferGraph
 
-/// What `compile` makes of a model: its trainable weights of that moment, an optimizer, a loss and metrics.
+/// What `compile` makes of a model: its trainable weights of that moment, an optimizer, and losses and metrics for its outputs.
+///
+/// The model keeps its trainer; a trainer kept longer than its model gives errors.
 public final class Trainer {
-  public let model: Model
+  private weak var owner: Model?
   public let optimizer: Optimizer
-  public let loss: Loss
-  public let metrics: [Metric]
+  /// Losses and metrics, one element an output of the model.
+  public let outputs: [CompiledOutput]
   /// The weights this trainer moves, fixed.
   public private(set) var trainableWeights: [Variable]
+  /// Ends the running `fit` after its current batch, with validation and the epoch's end. Callbacks set it; `fit` begins with false.
+  public var stopTraining = false
+  let namedMetrics: [NamedMetric]
 
   private struct Key: Hashable {
-    var x: TensorDescription
-    var y: TensorDescription
-    var weighted: Bool
+    var inputs: [TensorDescription]
+    var targets: [TensorDescription?]
+    var weights: [TensorDescription?]
     var training: Bool
     var backend: UInt64
   }
   private struct Step {
     let plan: Plan
-    let x: ValueID
-    let y: ValueID
-    let weights: ValueID?
-    let prediction: ValueID
-    let loss: ValueID
-    let predictionShape: [Int]
+    let inputs: [ValueID]
+    let targets: [ValueID?]
+    let weights: [ValueID?]
+    let predictions: [ValueID]
+    let losses: [ValueID?]
+    let total: ValueID
+    let predictionShapes: [[Int]]
+  }
+  /// A flag as it was at `compile`. The trainer does not keep layers: the model, one of them, keeps the trainer.
+  private struct Flag {
+    weak var layer: Layer?
+    let name: String
+    let trainable: Bool
+    init(_ layer: Layer) { (self.layer, name, trainable) = (layer, layer.name, layer.trainable) }
   }
 
-  private var flags: [(layer: Layer, trainable: Bool)]
+  private var flags: [Flag]
   private var steps: [Key: Step] = [:]
   private let arena = Arena()
   private let cancelled = Atomic<Bool>(false)
   private var warned = false
+  /// Calls of fit and evaluate within each other.
+  var depth = 0
 
-  init(model: Model, optimizer: Optimizer, loss: Loss, metrics: [Metric]) {
-    (self.model, self.optimizer, self.loss, self.metrics) = (model, optimizer, loss, metrics)
+  init(model: Model, optimizer: Optimizer, outputs: [CompiledOutput]) {
+    (owner, self.optimizer, self.outputs) = (model, optimizer, outputs)
+    namedMetrics = NamedMetric.all(outputs)
     trainableWeights = model.trainableWeights
-    flags = model.allLayers.map { ($0, $0.trainable) }
+    flags = model.allLayers.map { Flag($0) }
+  }
+
+  /// The model, as long as something else keeps it.
+  public var model: Model {
+    get throws { try owner ?? { throw XferError.state("the trainer's model is gone: keep the model as long as the trainer is used") }() }
+  }
+
+  /// All metrics: those without weights, then those with.
+  public var metrics: [Metric] { outputs.flatMap(\.metrics) + outputs.flatMap(\.weightedMetrics) }
+
+  /// The names of the logs, in their order.
+  public var logNames: [String] { ["loss"] + lossNames.map(\.name) + namedMetrics.map(\.name) }
+
+  /// Losses logged one by one: those of the outputs where more than one has a loss.
+  var lossNames: [(output: Int, name: String)] {
+    let trained = outputs.indices.filter { outputs[$0].loss != nil }
+    return trained.count > 1 ? trained.map { ($0, outputs[$0].name + "_loss") } : []
   }
 
   // MARK: Trainable since compile
 
   /// Throws ``XFER_E_STALE_TRAINABLE`` naming the layers whose flag changed; with `recompile` takes over the new flags instead.
   func checkTrainable(recompile: Bool) throws {
-    let now = model.allLayers
-    let changed = flags.filter { $0.layer.trainable != $0.trainable }.map(\.layer.name)
+    let now = try model.allLayers
+    let changed = flags.filter { $0.layer.map { $0.trainable } != $0.trainable }.map(\.name)
     let added = now.count != flags.count
     guard !changed.isEmpty || added else { return }
     guard recompile else {
@@ -57,8 +90,8 @@ public final class Trainer {
           ? "layers were added to the model since compile(): call compile() again"
           : "'trainable' of \(names) changed since compile(), which fixed the set of trained weights: call compile() again")
     }
-    flags = now.map { ($0, $0.trainable) }
-    trainableWeights = model.trainableWeights
+    flags = now.map { Flag($0) }
+    trainableWeights = try model.trainableWeights
     steps = [:]
     try optimizer.rebind(trainableWeights, keepSlots: true)
   }
@@ -72,42 +105,89 @@ public final class Trainer {
 
   // MARK: Steps
 
-  /// The loss of a batch and its predictions, which stay valid until the next step.
+  /// The losses of a batch and its predictions, which stay valid until the next step.
   struct Outcome {
     let loss: Double
-    let prediction: Tensor
+    /// One an output; 0 where there is none.
+    let losses: [Double]
+    let predictions: [Tensor]
   }
 
   /// Runs one batch; with `training`, moves the weights.
-  func run(_ batch: Batch, training: Bool) throws -> Outcome {
+  func run(_ given: Batch, training: Bool) throws -> Outcome {
+    let batch = try aligned(given)
     try checkFinite(batch)
     let key = Key(
-      x: batch.x.description, y: batch.y.description, weighted: batch.sampleWeight != nil, training: training, backend: Backend.choiceGeneration)
-    let step = try steps[key] ?? makeStep(key, batch)
+      inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
+      weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration)
+    let step = try steps[key] ?? makeStep(key)
     steps[key] = step
-    try loss.check(batch.y, predictionShape: step.predictionShape)
-    var inputs = [(step.x, batch.x), (step.y, batch.y)]
-    if let value = step.weights, let weights = batch.sampleWeight { inputs.append((value, try weights.converted(to: .float32))) }
+    var inputs = Array(zip(step.inputs, batch.inputs))
+    for (index, output) in outputs.enumerated() {
+      if let loss = output.loss, let truth = batch.targets[index] { try loss.check(truth, predictionShape: step.predictionShapes[index]) }
+      if let value = step.targets[index], let truth = batch.targets[index] { inputs.append((value, truth)) }
+      if let value = step.weights[index], let weights = batch.sampleWeights[index] { inputs.append((value, try weights.converted(to: .float32))) }
+    }
     if training { optimizer.beginStep() }
     try step.plan.run(inputs)
     if training { optimizer.endStep() }
-    return Outcome(loss: Double(try step.plan.read(step.loss).float32[0]), prediction: try step.plan.read(step.prediction))
+    func number(_ value: ValueID) throws -> Double { Double(try step.plan.read(value).float32[0]) }
+    return Outcome(
+      loss: try number(step.total), losses: try step.losses.map { try $0.map(number) ?? 0 },
+      predictions: try step.predictions.map { try step.plan.read($0) })
   }
 
-  private func makeStep(_ key: Key, _ batch: Batch) throws -> Step {
+  /// The batch with one target and one sample weight for each output.
+  func aligned(_ batch: Batch) throws -> Batch {
+    var batch = batch
+    let trained = outputs.indices.filter { outputs[$0].loss != nil }
+    func spread(_ list: [Tensor?]) -> [Tensor?]? {
+      if list.count == outputs.count { return list }
+      guard list.count == trained.count else { return nil }
+      var result = [Tensor?](repeating: nil, count: outputs.count)
+      for (index, tensor) in zip(trained, list) { result[index] = tensor }
+      return result
+    }
+    guard let targets = spread(batch.targets) else {
+      throw XferError.invalid("the model has \(outputs.count) outputs, \(trained.count) with a loss; \(batch.targets.count) targets were given")
+    }
+    for (output, target) in zip(outputs, targets) where target == nil && (output.loss != nil || !(output.metrics + output.weightedMetrics).isEmpty) {
+      throw XferError.data("output '\(output.name)' has a loss or metrics, but no target was given for it")
+    }
+    batch.targets = targets
+    let all = batch.sampleWeights.count == 1 ? Array(repeating: batch.sampleWeights[0], count: outputs.count) : batch.sampleWeights
+    guard let weights = all.isEmpty ? Array(repeating: nil, count: outputs.count) : spread(all) else {
+      throw XferError.invalid("the model has \(outputs.count) outputs; \(all.count) sample weights were given, one for all or one for each are wanted")
+    }
+    batch.sampleWeights = weights
+    return batch
+  }
+
+  private func makeStep(_ key: Key) throws -> Step {
     let graph = Graph()
-    let x = graph.input(key.x)
-    let y = graph.input(key.y)
-    let weights = batch.sampleWeight.map { graph.input(TensorDescription($0.shape)) }
-    let prediction = try model.emit([x], LoweringContext(graph: graph, training: key.training))
-    let value = try loss.total(y, prediction, weights: weights, graph)
+    let inputs = key.inputs.map { graph.input($0) }
+    let predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
+    var targets = [ValueID?](repeating: nil, count: outputs.count)
+    var weights = targets
+    var losses = targets
+    var total: ValueID?
+    for (index, output) in outputs.enumerated() {
+      guard let loss = output.loss, let truth = key.targets[index] else { continue }
+      let y = graph.input(truth)
+      let w = key.weights[index].map { graph.input(TensorDescription($0.shape)) }
+      let value = try loss.total(y, predictions[index], weights: w, graph)
+      let part = try output.lossWeight.map { try graph.binary(.multiply, value, graph.constant(Tensor([Float($0)]))) } ?? value
+      total = try total.map { try graph.binary(.add, $0, part) } ?? part
+      (targets[index], weights[index], losses[index]) = (y, w, value)
+    }
+    guard let total else { throw XferError.state("no output of the model has a loss: give one to compile()") }
     var options = Plan.Options()
     options.arena = arena
-    options.kept = [prediction, value]
+    options.kept = predictions + losses.compactMap { $0 } + [total]
     if key.training {
       try optimizer.build(trainableWeights)
       let one = graph.constant(try Tensor([1]))
-      try graph.differentiate(seeds: [(value, one)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
+      try graph.differentiate(seeds: [(total, one)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
         guard let gradient, let variable = graph.variable(of: variableValue) else { return }
         try optimizer.addUpdate(graph, variable, gradient: graph.reshape(gradient, to: variable.shape))
       }
@@ -115,22 +195,29 @@ public final class Trainer {
     }
     warnAboutThreshold()
     return Step(
-      plan: try Plan(graph, options: options), x: x, y: y, weights: weights, prediction: prediction, loss: value,
-      predictionShape: graph.shape(prediction))
+      plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, losses: losses,
+      total: total, predictionShapes: predictions.map { graph.shape($0) })
   }
 
   /// What a training step of this batch size would run.
-  public func plan(batchSize: Int, targetShape: [Int]) throws -> Plan {
-    let shape = [batchSize] + model.inputs[0].shape.dropFirst().map { $0 ?? 1 }
-    let key = Key(
-      x: TensorDescription(shape, model.inputs[0].dtype), y: TensorDescription([batchSize] + targetShape, loss.targetDType), weighted: false,
-      training: true, backend: Backend.choiceGeneration)
-    let batch = Batch(x: try Tensor(zeros: key.x.shape, dtype: key.x.dtype), y: try Tensor(zeros: key.y.shape, dtype: key.y.dtype))
-    return try makeStep(key, batch).plan
+  func plan(batchSize: Int) throws -> Plan {
+    let model = try model
+    let inputs = model.inputs.map { TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype) }
+    let targets = zip(outputs, model.outputs).map { output, symbol -> TensorDescription? in
+      guard let loss = output.loss else { return nil }
+      // Integer labels are one a sample, other targets have the predictions' shape.
+      let row = loss.targetDType == .int32 ? [] : symbol.shape.dropFirst().map { $0 ?? 1 }
+      return TensorDescription([batchSize] + row, loss.targetDType)
+    }
+    return try makeStep(
+      Key(inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration)).plan
   }
 
   private func checkFinite(_ batch: Batch) throws {
-    for (tensor, what) in [(batch.x, "x"), (batch.y, "y")] where tensor.dtype == .float32 {
+    func named(_ list: [Tensor?], _ name: String) -> [(Tensor, String)] {
+      list.enumerated().compactMap { index, tensor in tensor.map { ($0, list.count > 1 ? "\(name)[\(index)]" : name) } }
+    }
+    for (tensor, what) in named(batch.inputs, "x") + named(batch.targets, "y") where tensor.dtype == .float32 {
       // x·0 is 0 for finite numbers and NaN for all others: one quick pass before the search for the culprit.
       let values = tensor.float32
       var sum: Float = 0
@@ -144,7 +231,10 @@ public final class Trainer {
   }
 
   private func warnAboutThreshold() {
-    guard !warned, loss.fromLogits, metrics.contains(where: { ($0 as? BinaryAccuracy)?.threshold == 0.5 }) else { return }
+    let isMistaken = outputs.contains { output in
+      output.loss?.fromLogits == true && (output.metrics + output.weightedMetrics).contains { ($0 as? BinaryAccuracy)?.threshold == 0.5 }
+    }
+    guard !warned, isMistaken else { return }
     warned = true
     log(2, "BinaryAccuracy counts predictions above its threshold 0.5, but the loss takes logits, where the border is 0: "
       + "use threshold 0 to count probabilities above one half (Keras' default is kept)")
@@ -152,12 +242,36 @@ public final class Trainer {
 }
 
 extension Model {
-  /// Fixes the set of trainable weights and binds optimizer, loss and metrics.
+  /// The names of the outputs in logs: those of the layers they come from.
+  public var outputNames: [String] { outputs.map(\.node.layer.name) }
+
+  /// Fixes the set of trainable weights and binds optimizer, loss and metrics. With several outputs the loss is that of each of them
+  /// and the metrics are those of the first.
   ///
   /// - Parameter metrics: nil keeps those of the previous compile.
   @discardableResult
   public func compile(optimizer: Optimizer, loss: Loss, metrics: [Metric]? = nil) throws -> Trainer {
-    let trainer = Trainer(model: self, optimizer: optimizer, loss: loss, metrics: metrics ?? self.trainer?.metrics ?? [])
+    let parts = outputNames.enumerated().map { CompiledOutput($1, loss: loss, metrics: $0 == 0 ? metrics ?? [] : []) }
+    return try compile(optimizer: optimizer, outputs: parts, keepMetrics: metrics == nil)
+  }
+
+  /// The same with losses and metrics for each output.
+  ///
+  /// - Parameter keepMetrics: takes the metrics of the previous compile in place of those given.
+  @discardableResult
+  public func compile(optimizer: Optimizer, outputs parts: [CompiledOutput], keepMetrics: Bool = false) throws -> Trainer {
+    guard parts.count == outputs.count else {
+      throw XferError.invalid("model '\(name)' has \(outputs.count) outputs, losses and metrics for \(parts.count) were given")
+    }
+    guard parts.contains(where: { $0.loss != nil }) else { throw XferError.invalid("compile: at least one output is to have a loss") }
+    for part in parts where part.lossWeight.map({ !$0.isFinite }) == true {
+      throw XferError.invalid("compile: the loss weight of output '\(part.name)' is to be a finite number")
+    }
+    var parts = parts
+    if keepMetrics, let before = trainer?.outputs, before.count == parts.count {
+      for index in parts.indices { (parts[index].metrics, parts[index].weightedMetrics) = (before[index].metrics, before[index].weightedMetrics) }
+    }
+    let trainer = Trainer(model: self, optimizer: optimizer, outputs: parts)
     self.trainer = trainer
     return trainer
   }

@@ -23,6 +23,10 @@ public final class CustomLoss: Loss {
 
   init(config: inout Configuration) throws {
     let title = try config.string("name", "custom_loss")
+    let reduction = try config.string("reduction", "sum_over_batch_size")
+    guard ["sum_over_batch_size", "auto"].contains(reduction) else {
+      throw XferError.unsupported("CustomLoss: reduction '\(reduction)'; sum_over_batch_size is supported")
+    }
     attributes = try config.attributes()
     let composed = config.value("model")
     if let json = config.value("kernel") {

@@ -327,18 +327,40 @@ xfer_status xfer_optimizer_iterations(const xfer_optimizer *optimizer, uint64_t 
 xfer_status xfer_optimizer_apply(xfer_optimizer *optimizer, xfer_tensor *const *gradients, xfer_weight *const *weights, size_t count);
 void        xfer_optimizer_release(xfer_optimizer *optimizer);
 
-xfer_status xfer_loss_create(const char *class_name, const char *config, xfer_loss **loss); /* "BinaryCrossentropy" ... */
+/* By class name ("MeanSquaredError"), function name ("mean_squared_error"), short form ("mse"), or "crossentropy", which chooses by
+ * the shapes of targets and predictions. "reduction" of the config: sum_over_batch_size (the default), sum, mean,
+ * mean_with_sample_weight, none. */
+xfer_status xfer_loss_create(const char *class_name, const char *config, xfer_loss **loss);
 xfer_status xfer_loss_config(const xfer_loss *loss, char *buffer, size_t capacity, size_t *length);
-/* A scalar tensor: sum(weight * loss) / N. y_pred from xfer_layer_call with the same tape is differentiated. */
+/* A scalar tensor, sum(weight * loss) / N by default; with reduction none one value a sample. sample_weight may be NULL; it
+ * multiplies the losses of single samples, a last dimension of 1 more or less being no difference. y_pred from xfer_layer_call with the same tape is differentiated. */
 xfer_status xfer_loss_call(xfer_loss *loss, xfer_tensor *y_true, xfer_tensor *y_pred, xfer_tensor *sample_weight, xfer_tape *tape, xfer_tensor **value);
 void        xfer_loss_release(xfer_loss *loss);
 
-xfer_status xfer_metric_create(const char *class_name, const char *config, xfer_metric **metric); /* "BinaryAccuracy" ... */
+/* By class name ("BinaryAccuracy"), identifier ("binary_accuracy"), short form ("mse"), or "accuracy", which chooses by the shapes of
+ * targets and predictions. */
+xfer_status xfer_metric_create(const char *class_name, const char *config, xfer_metric **metric);
 xfer_status xfer_metric_config(const xfer_metric *metric, char *buffer, size_t capacity, size_t *length);
+/* Takes a batch in. sample_weight may be NULL; y_true too for "Mean" and "Sum", which read the numbers of y_pred. */
 xfer_status xfer_metric_update(xfer_metric *metric, xfer_tensor *y_true, xfer_tensor *y_pred, xfer_tensor *sample_weight);
+/* The figure since the last reset; of a metric with several figures their mean (of a ConfusionMatrix the share on its diagonal). */
 xfer_status xfer_metric_result(const xfer_metric *metric, double *value);
 xfer_status xfer_metric_reset(xfer_metric *metric);
 void        xfer_metric_release(xfer_metric *metric);
+/* All figures as float32: [thresholds], [classes], [classes,classes] of a ConfusionMatrix with targets as rows; a scalar's rank is 0. */
+xfer_status xfer_metric_result_tensor(const xfer_metric *metric, xfer_tensor **value);
+/* What was gathered, for a backup: copies up to capacity numbers and stores how many there are. Numbers mean something only to a
+ * metric of the same class and config. */
+xfer_status xfer_metric_state(const xfer_metric *metric, double *values, size_t capacity, size_t *count);
+xfer_status xfer_metric_set_state(xfer_metric *metric, const double *values, size_t count);
+/* A metric of the program's own. update gets a batch's tensors, borrowed for the call (sample_weight may be NULL), and returns 0, or
+ * anything else to end the call or training that asked with XFER_E_DATA. destroy, unless NULL, gets user when the metric is gone. The
+ * functions are called on the thread that trains or updates. */
+typedef int32_t (*xfer_metric_update_fn)(void *user, xfer_tensor *y_true, xfer_tensor *y_pred, xfer_tensor *sample_weight);
+typedef double (*xfer_metric_result_fn)(void *user);
+typedef void (*xfer_metric_reset_fn)(void *user);
+xfer_status xfer_metric_create_custom(const char *name, xfer_metric_update_fn update, xfer_metric_result_fn result, xfer_metric_reset_fn reset,
+                                      void *user, xfer_destroy_fn destroy, xfer_metric **metric);
 
 /* ---- The tape: a training loop of one's own ---------------------------------------------------- */
 

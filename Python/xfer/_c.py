@@ -18,6 +18,9 @@ Status = c_int32
 DestroyFunction = CFUNCTYPE(None, c_void_p)
 NextBatchFunction = CFUNCTYPE(c_int32, c_void_p, Out, Out, Out)
 NextAllFunction = CFUNCTYPE(c_int32, c_void_p, Out, POINTER(c_size_t), Out, POINTER(c_size_t), Out, POINTER(c_size_t))
+MetricUpdateFunction = CFUNCTYPE(c_int32, c_void_p, Handle, Handle, Handle)
+MetricResultFunction = CFUNCTYPE(c_double, c_void_p)
+MetricResetFunction = CFUNCTYPE(None, c_void_p)
 RestartFunction = CFUNCTYPE(c_int32, c_void_p, c_int64)
 EventFunction = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int64, c_int64, c_char_p)
 KernelFunction = CFUNCTYPE(None)
@@ -194,6 +197,11 @@ PROTOTYPES = {
     "xfer_metric_result": (Status, (Handle, POINTER(c_double))),
     "xfer_metric_reset": (Status, (Handle,)),
     "xfer_metric_release": (None, (Handle,)),
+    "xfer_metric_result_tensor": (Status, (Handle, Out)),
+    "xfer_metric_state": (Status, (Handle, POINTER(c_double), c_size_t, POINTER(c_size_t))),
+    "xfer_metric_set_state": (Status, (Handle, POINTER(c_double), c_size_t)),
+    "xfer_metric_create_custom": (
+        Status, (c_char_p, MetricUpdateFunction, MetricResultFunction, MetricResetFunction, c_void_p, DestroyFunction, Out)),
     "xfer_tape_create": (Status, (Out,)),
     "xfer_tape_gradient": (Status, (Handle, Handle, _HANDLES, c_size_t, _HANDLES)),
     "xfer_tape_release": (None, (Handle,)),

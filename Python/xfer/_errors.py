@@ -74,9 +74,9 @@ def callback_failed(exception):
 
 def check(status):
     """Raises what a status other than XFER_OK stands for."""
+    exception, _callback.exception = getattr(_callback, "exception", None), None
+    if exception is not None:
+        raise exception
     if status:
-        exception, _callback.exception = getattr(_callback, "exception", None), None
-        if exception is not None:
-            raise exception
         text = lib.xfer_last_error() or b""
         raise error(status, text.decode(errors="replace") or lib.xfer_status_name(status).decode())

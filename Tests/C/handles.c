@@ -124,6 +124,9 @@ int main(void) {
   REFUSES(xfer_tensor, weight, xfer_metric_update(metric, y, h, NULL));
   REFUSES(xfer_metric, x, xfer_metric_result(h, &number));
   REFUSES(xfer_metric, x, xfer_metric_reset(h));
+  REFUSES(xfer_metric, x, xfer_metric_result_tensor(h, &out_tensor));
+  REFUSES(xfer_metric, x, xfer_metric_state(h, &number, 1, &length));
+  REFUSES(xfer_metric, x, xfer_metric_set_state(h, &number, 1));
 
   REFUSES(xfer_tape, x, xfer_tape_gradient(h, x, &weight, 1, out_tensors));
   REFUSES(xfer_tensor, weight, xfer_tape_gradient(tape, h, &weight, 1, out_tensors));

@@ -117,12 +117,14 @@ int main(void) {
       xfer_tensor *truth = NULL, *prediction = NULL;
       OK(xfer_tensor_create(t % 2 ? XFER_I32 : XFER_F32, shapes[t].rank, shapes[t].dims, NULL, &truth));
       OK(xfer_tensor_create(XFER_F32, shapes[p].rank, shapes[p].dims, NULL, &prediction));
-      static const char *const losses[] = {"BinaryCrossentropy", "SparseCategoricalCrossentropy"};
-      static const char *const metrics[] = {"BinaryAccuracy", "SparseCategoricalAccuracy", "accuracy"};
-      for (int i = 0; i < 4; i++) {
+      static const char *const losses[] = {"BinaryCrossentropy", "SparseCategoricalCrossentropy", "MeanSquaredError", "Hinge"};
+      static const char *const metrics[] = {
+        "BinaryAccuracy", "SparseCategoricalAccuracy", "accuracy", "CategoricalAccuracy", "TopKCategoricalAccuracy", "AUC", "Precision",
+        "F1Score", "R2Score", "BinaryIoU", "PearsonCorrelation", "MeanSquaredError", "CategoricalCrossentropy"};
+      for (int i = 0; i < 6; i++) {
         xfer_loss *loss = NULL;
         xfer_tensor *value = NULL;
-        OK(xfer_loss_create(losses[i % 2], i / 2 ? "{\"from_logits\":true}" : NULL, &loss));
+        OK(xfer_loss_create(losses[i % 4], i / 4 ? "{\"from_logits\":true}" : NULL, &loss));
         xfer_status status = xfer_loss_call(loss, truth, prediction, NULL, NULL, &value);
         CHECK(answered(status, value));
         xfer_tensor_release(value);
@@ -132,7 +134,7 @@ int main(void) {
         xfer_tensor_release(value);
         xfer_loss_release(loss);
       }
-      for (int i = 0; i < 3; i++) {
+      for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         xfer_metric *metric = NULL;
         double value = 0;
         OK(xfer_metric_create(metrics[i], NULL, &metric));

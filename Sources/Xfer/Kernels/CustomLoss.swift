@@ -47,7 +47,7 @@ public final class CustomLoss: Loss {
       guard made.weights.isEmpty else { throw XferError.invalid("CustomLoss: 'model' has weights, a loss has none") }
       (kernel, model, values) = (nil, made, [:])
     }
-    super.init(name: title)
+    super.init(name: title, reduction: try config.reduction())
   }
 
   public override var targetDType: DType {

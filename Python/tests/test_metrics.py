@@ -1,0 +1,123 @@
+"""Metrics: numbers of Keras, vectors, state, metrics of one's own."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xfer
+
+CASES = json.loads((Path(__file__).parents[2] / "Tests" / "goldens" / "metrics.json").read_text())
+
+
+def unpack(packed):
+    return np.array(packed["values"], np.int32 if packed["int"] else np.float32).reshape(packed["shape"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c['class']}-{c['config']}")
+def test_results_are_keras(case):
+    metric = getattr(xfer.metrics, case["class"])(name="m", **case["config"])
+    assert metric.name == "m"
+    for update in case["updates"]:
+        arguments = [unpack(update["prediction"])]
+        if update["truth"] is not None:
+            arguments.insert(0, unpack(update["truth"]))
+        metric.update_state(*arguments, sample_weight=None if update["weights"] is None else unpack(update["weights"]))
+        wanted = unpack(update["result"])
+        found = np.asarray(metric.result())
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=2e-5)
+    kept, figure = metric.state, np.asarray(metric.result()).copy()
+    metric.reset_state()
+    metric.state = kept
+    np.testing.assert_array_equal(np.asarray(metric.result()), figure)
+    again = type(metric).from_config(metric.get_config())
+    assert again.get_config() == metric.get_config()
+
+
+def test_signatures_are_keras():
+    assert xfer.metrics.Precision(0.3).get_config()["thresholds"] == 0.3
+    assert xfer.metrics.TopKCategoricalAccuracy(3, "top3").name == "top3"
+    with pytest.raises(TypeError, match="treshold"):
+        xfer.metrics.BinaryAccuracy(treshold=0.2)
+    with pytest.raises(TypeError, match="recall"):
+        xfer.metrics.PrecisionAtRecall()
+    with pytest.raises(ValueError, match="Precision"):
+        xfer.metrics.get("precison")
+    assert isinstance(xfer.metrics.get("mse"), xfer.metrics.MeanSquaredError) and xfer.metrics.get("mse").name == "mse"
+    assert isinstance(xfer.metrics.get("AUC"), xfer.metrics.AUC)
+    metric = xfer.metrics.AUC(curve="PR")
+    assert xfer.metrics.deserialize(xfer.metrics.serialize(metric)).get_config() == metric.get_config()
+
+
+def test_confusion_matrix():
+    metric = xfer.metrics.ConfusionMatrix(2)
+    metric.update_state([0, 1, 1], [[0.2], [0.9], [0.1]])
+    np.testing.assert_array_equal(np.asarray(metric.result()), [[1, 0], [1, 1]])
+
+
+class LargestError(xfer.metrics.Metric):
+    def __init__(self, name="largest_error", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.value = self.add_variable(shape=(), initializer="zeros", name="value")
+        self.batches = self.add_weight(name="batches")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.value.assign(np.maximum(self.value, np.abs(y_true.reshape(y_pred.shape) - y_pred).max()))
+        self.batches.assign_add(1)
+
+    def result(self):
+        return self.value
+
+
+class DoubledMean(xfer.metrics.MeanSquaredError):
+    def result(self):
+        return 2 * np.asarray(super().result())
+
+
+def model_and_data():
+    inputs = xfer.Input((3,))
+    model = xfer.Model(inputs, xfer.layers.Dense(1, kernel_initializer="zeros")(inputs))
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    return model, x, np.arange(20, dtype=np.float32)
+
+
+def test_metrics_in_python_are_compiled():
+    model, x, y = model_and_data()
+    largest = LargestError()
+
+    def error(y_true, y_pred):
+        return np.abs(y_true.reshape(y_pred.shape) - y_pred)
+
+    model.compile("sgd", "mse", metrics=[largest, error, DoubledMean(name="doubled"), "mse"])
+    figures = model.evaluate(x, y, batch_size=8, verbose=0, return_dict=True)
+    assert figures["largest_error"] == 19 and float(largest.batches) == 3
+    np.testing.assert_allclose(figures["error"], 9.5, rtol=1e-6)
+    np.testing.assert_allclose(figures["doubled"], 2 * figures["mse"], rtol=1e-6)
+    history = model.fit(x, y, epochs=2, verbose=0).history
+    assert len(history["largest_error"]) == 2
+
+
+def test_errors_in_a_metric_reach_the_caller():
+    class Broken(LargestError):
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            raise ZeroDivisionError("mine")
+
+    model, x, y = model_and_data()
+    model.compile("sgd", "mse", metrics=[Broken()])
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        model.fit(x, y, verbose=0)
+    with pytest.raises(NotImplementedError):
+        xfer.metrics.Metric(name="empty").result()
+
+
+def test_vectors_are_averaged_in_logs():
+    inputs = xfer.Input((2,))
+    model = xfer.Model(inputs, xfer.layers.Dense(2, activation="softmax")(inputs))
+    f1 = xfer.metrics.F1Score()
+    model.compile("sgd", "categorical_crossentropy", metrics=[f1])
+    x, y = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)
+    figures = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert np.asarray(f1.result()).shape == (2,)
+    np.testing.assert_allclose(figures["f1_score"], np.asarray(f1.result()).mean(), rtol=1e-6)

@@ -84,6 +84,7 @@ extension Trainer {
       history.append(epoch, logs, seconds: monotonicSeconds() - start)
       try event(.epochEnd, epoch, 0, logs)
     }
+    if options.epochs > options.initialEpoch { try optimizer.finalizeVariableValues() }
     try event(.trainEnd, options.epochs, 0, Logs())
     return history
   }

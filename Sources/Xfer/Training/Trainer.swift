@@ -18,6 +18,8 @@ public final class Trainer {
     var weighted: Bool
     var training: Bool
     var backend: UInt64
+    /// Which kind of step the optimizer takes next.
+    var update: OptimizerVariant?
   }
   private struct Step {
     let plan: Plan
@@ -81,14 +83,16 @@ public final class Trainer {
   /// Runs one batch; with `training`, moves the weights.
   func run(_ batch: Batch, training: Bool) throws -> Outcome {
     try checkFinite(batch)
+    if training { try optimizer.build(trainableWeights) }
     let key = Key(
-      x: batch.x.description, y: batch.y.description, weighted: batch.sampleWeight != nil, training: training, backend: Backend.choiceGeneration)
+      x: batch.x.description, y: batch.y.description, weighted: batch.sampleWeight != nil, training: training, backend: Backend.choiceGeneration,
+      update: training ? optimizer.variant : nil)
     let step = try steps[key] ?? makeStep(key, batch)
     steps[key] = step
     try loss.check(batch.y, predictionShape: step.predictionShape)
     var inputs = [(step.x, batch.x), (step.y, batch.y)]
     if let value = step.weights, let weights = batch.sampleWeight { inputs.append((value, try weights.converted(to: .float32))) }
-    if training { optimizer.beginStep() }
+    if training { try optimizer.beginStep() }
     try step.plan.run(inputs)
     if training { optimizer.endStep() }
     return Outcome(loss: Double(try step.plan.read(step.loss).float32[0]), prediction: try step.plan.read(step.prediction))
@@ -100,17 +104,19 @@ public final class Trainer {
     let y = graph.input(key.y)
     let weights = batch.sampleWeight.map { graph.input(TensorDescription($0.shape)) }
     let prediction = try model.emit([x], LoweringContext(graph: graph, training: key.training))
-    let value = try loss.total(y, prediction, weights: weights, graph)
+    let value = try graph.withPenalties(loss.total(y, prediction, weights: weights, graph), on: trainableWeights)
     var options = Plan.Options()
     options.arena = arena
     options.kept = [prediction, value]
     if key.training {
       try optimizer.build(trainableWeights)
-      let one = graph.constant(try Tensor([1]))
-      try graph.differentiate(seeds: [(value, one)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
+      let scale = try graph.scalar(optimizer.options.lossScaleFactor ?? 1)
+      let step = OptimizerStep(optimizer, graph)
+      try graph.differentiate(seeds: [(value, scale)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
         guard let gradient, let variable = graph.variable(of: variableValue) else { return }
-        try optimizer.addUpdate(graph, variable, gradient: graph.reshape(gradient, to: variable.shape))
+        try step.add(variable, gradient: graph.reshape(gradient, to: variable.shape))
       }
+      try step.finish()
       options.plastic = trainableWeights
     }
     warnAboutThreshold()

@@ -10,12 +10,13 @@ import XferGraph
     let x = try Tensor(#require(example["x"]).floats, shape: [3, 4])
     for rule in try #require(example["rules"]?.arrayValue) {
       let (name, config) = (try #require(rule["class_name"]?.stringValue), try #require(rule["config"]))
-      let result = try WeightRules.make(name, config: config)(x)
+      let made = try WeightRules.make(name, config: config)
+      let result = try made.callAsFunction(x)
       #expect(largestDifference(result.floats, try #require(rule["result"]).floats) < 1e-6, "\(rule.text())")
     }
     #expect(throws: XferError.self) { try WeightRules.make("L3", config: [:]) }
     #expect(throws: XferError.self) { try WeightRules.make("L2", config: ["l2": -1]) }
-    #expect(throws: XferError.self) { try WeightRules.make("OrthogonalRegularizer", config: [:])(Tensor([1, 2])) }
+    #expect(throws: XferError.self) { try WeightRules.make("OrthogonalRegularizer", config: [:]).callAsFunction(Tensor([1, 2])) }
   }
 
   @Test func everyLayerTakesItsRegularizersAndConstraints() throws {

@@ -157,6 +157,9 @@ xfer_status xfer_layer_call_all(xfer_layer *layer, xfer_tensor *const *inputs, s
  * where they are not the first ones in Keras' order. NULL or "" for none; unknown ones are XFER_E_INVALID_ARGUMENT. A
  * call on symbols keeps the arguments it was made with. */
 xfer_status xfer_layer_set_call_arguments(xfer_layer *layer, const char *arguments);
+/* What the layer adds to the loss: the penalties on its outputs at its last call on data, then one scalar for each trainable weight
+ * with a regularizer. With a tape the penalties on weights can be differentiated. values NULL asks for the count alone. */
+xfer_status xfer_layer_losses(xfer_layer *layer, xfer_tape *tape, xfer_tensor **values, size_t capacity, size_t *count);
 /* How many outputs a call has: 1 but for models with more and layers that say so. */
 xfer_status xfer_layer_output_count(const xfer_layer *layer, size_t *count);
 /* Makes the weights for inputs of this shape (with the batch dimension; -1 where open). */
@@ -318,7 +321,10 @@ typedef struct xfer_optimizer xfer_optimizer;
 typedef struct xfer_loss xfer_loss;
 typedef struct xfer_metric xfer_metric;
 
-xfer_status xfer_optimizer_create(const char *class_name, const char *config, xfer_optimizer **optimizer); /* "Adam", "SGD" */
+/* "SGD", "RMSprop", "Adagrad", "Adadelta", "Adam", "AdamW", "Adamax", "Nadam", "Ftrl", "Lion", "Lamb". "learning_rate" is a number or
+ * a schedule as Keras serializes it: {"class_name":"CosineDecay","config":{...}}. One key is Xfer's own: "learning_rate_multipliers",
+ * a list of [pattern, factor]; the first pattern ('*' any text, '?' any character) that fits a weight's path scales its rate. */
+xfer_status xfer_optimizer_create(const char *class_name, const char *config, xfer_optimizer **optimizer);
 xfer_status xfer_optimizer_config(const xfer_optimizer *optimizer, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_optimizer_get_learning_rate(const xfer_optimizer *optimizer, double *rate);
 xfer_status xfer_optimizer_set_learning_rate(xfer_optimizer *optimizer, double rate);
@@ -326,6 +332,36 @@ xfer_status xfer_optimizer_iterations(const xfer_optimizer *optimizer, uint64_t 
 /* One step: gradients[i] belongs to weights[i]; a NULL gradient leaves its weight alone. */
 xfer_status xfer_optimizer_apply(xfer_optimizer *optimizer, xfer_tensor *const *gradients, xfer_weight *const *weights, size_t count);
 void        xfer_optimizer_release(xfer_optimizer *optimizer);
+
+/* Ties the optimizer to weights, as the first step does by itself. Once tied, weights it does not know are XFER_E_STATE. */
+xfer_status xfer_optimizer_build(xfer_optimizer *optimizer, xfer_weight *const *weights, size_t count);
+/* Ties it to another set of weights. keep_slots 1: the slots of weights that stay are kept and the steps go on, new ones start
+ * at zero; 0: everything starts anew. */
+xfer_status xfer_optimizer_rebind(xfer_optimizer *optimizer, xfer_weight *const *weights, size_t count, int32_t keep_slots);
+/* Keeps weights out of weight decay: these, and those whose name has one of names (a JSON list of strings; optional) in it.
+ * XFER_E_STATE once the optimizer is built. */
+xfer_status xfer_optimizer_exclude_from_weight_decay(xfer_optimizer *optimizer, xfer_weight *const *weights, size_t count, const char *names);
+/* With use_ema: writes the moving averages over the weights, as xfer_trainer_fit does when it ends. */
+xfer_status xfer_optimizer_finalize(xfer_optimizer *optimizer);
+
+/* A function that gives the learning rate before each step; NaN is an error of that step. Called on the thread that trains. The
+ * optimizer owns user through destroy (optional). */
+typedef double (*xfer_schedule_fn)(void *user, uint64_t step);
+xfer_status xfer_optimizer_set_schedule(xfer_optimizer *optimizer, xfer_schedule_fn schedule, void *user, xfer_destroy_fn destroy);
+/* What a schedule of Keras' gives for a step (0, 1, ...). */
+xfer_status xfer_schedule_value(const char *class_name, const char *config, double step, double *rate);
+
+/* Everything a step changes, in Keras' order: iteration (int64), learning_rate (unless a schedule gives it), moving averages, gathered
+ * gradients, slots. Before the first step or build there are only the first two. Names: "adam/dense_kernel_momentum". */
+xfer_status xfer_optimizer_state_count(xfer_optimizer *optimizer, size_t *count);
+xfer_status xfer_optimizer_state_name(xfer_optimizer *optimizer, size_t index, char *buffer, size_t capacity, size_t *length);
+xfer_status xfer_optimizer_state_read(xfer_optimizer *optimizer, size_t index, xfer_tensor **values); /* a copy */
+xfer_status xfer_optimizer_state_assign(xfer_optimizer *optimizer, size_t index, xfer_tensor *values);
+
+/* The first values of a weight of this shape: "GlorotUniform", "Orthogonal" ... A "seed" in the config gives the same values again. */
+xfer_status xfer_initializer_call(const char *class_name, const char *config, int32_t rank, const int64_t *dims, xfer_tensor **values);
+/* A regularizer ("L2" ...: a scalar) or a constraint ("MaxNorm" ...: a tensor of the same shape) of values. */
+xfer_status xfer_rule_call(const char *class_name, const char *config, xfer_tensor *values, xfer_tensor **result);
 
 /* By class name ("MeanSquaredError"), function name ("mean_squared_error"), short form ("mse"), or "crossentropy", which chooses by
  * the shapes of targets and predictions. "reduction" of the config: sum_over_batch_size (the default), sum, mean,

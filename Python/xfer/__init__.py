@@ -11,7 +11,10 @@
 numpy arrays go in and come out. Refusals are `XferError`s with a `.status`.
 """
 
-from . import activations, applications, backend, callbacks, initializers, layers, losses, metrics, models, ops, optimizers, saving, utils
+from . import (
+    activations, applications, backend, callbacks, constraints, initializers, layers, losses, metrics, models, ops, optimizers, regularizers,
+    saving, utils,
+)
 from ._errors import XferError
 from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
 from .data import Dataset
@@ -27,7 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Dataset", "Functional", "GradientTape", "Input", "Model", "Sequential", "Symbol", "Tensor", "Weight", "XferError",
-    "activations", "applications", "backend", "callbacks", "get_threads", "initializers", "kernels", "layers", "load_plugin",
-    "losses", "metrics", "models", "ops", "optimizers", "plugins", "register_kernel", "saving", "set_backend",
-    "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
+    "activations", "applications", "backend", "callbacks", "constraints", "get_threads", "initializers", "kernels", "layers",
+    "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "plugins", "register_kernel", "regularizers", "saving",
+    "set_backend", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
 ]

@@ -22,6 +22,7 @@ MetricUpdateFunction = CFUNCTYPE(c_int32, c_void_p, Handle, Handle, Handle)
 MetricResultFunction = CFUNCTYPE(c_double, c_void_p)
 MetricResetFunction = CFUNCTYPE(None, c_void_p)
 RestartFunction = CFUNCTYPE(c_int32, c_void_p, c_int64)
+ScheduleFunction = CFUNCTYPE(c_double, c_void_p, c_uint64)
 EventFunction = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int64, c_int64, c_char_p)
 KernelFunction = CFUNCTYPE(None)
 FrameFunction = CFUNCTYPE(c_int32, c_void_p)
@@ -133,6 +134,7 @@ PROTOTYPES = {
     "xfer_layer_create": (Status, (c_char_p, c_char_p, Out)),
     "xfer_layer_apply": (Status, (Handle, _HANDLES, c_size_t, c_int32, Out)),
     "xfer_layer_call": (Status, (Handle, _HANDLES, c_size_t, c_int32, Handle, Out)),
+    "xfer_layer_losses": (Status, (Handle, Handle, _HANDLES, c_size_t, POINTER(c_size_t))),
     "xfer_layer_build": (Status, (Handle, c_int32, POINTER(c_int64))),
     "xfer_layer_set_call_arguments": (Status, (Handle, c_char_p)),
     "xfer_layer_apply_all": (Status, (Handle, _HANDLES, c_size_t, c_int32, Out, c_size_t, POINTER(c_size_t))),
@@ -187,6 +189,18 @@ PROTOTYPES = {
     "xfer_optimizer_iterations": (Status, (Handle, POINTER(c_uint64))),
     "xfer_optimizer_apply": (Status, (Handle, _HANDLES, _HANDLES, c_size_t)),
     "xfer_optimizer_release": (None, (Handle,)),
+    "xfer_optimizer_build": (Status, (Handle, _HANDLES, c_size_t)),
+    "xfer_optimizer_rebind": (Status, (Handle, _HANDLES, c_size_t, c_int32)),
+    "xfer_optimizer_exclude_from_weight_decay": (Status, (Handle, _HANDLES, c_size_t, c_char_p)),
+    "xfer_optimizer_finalize": (Status, (Handle,)),
+    "xfer_optimizer_set_schedule": (Status, (Handle, ScheduleFunction, c_void_p, DestroyFunction)),
+    "xfer_optimizer_state_count": (Status, (Handle, POINTER(c_size_t))),
+    "xfer_optimizer_state_name": (Status, (Handle, c_size_t, *_TEXT)),
+    "xfer_optimizer_state_read": (Status, (Handle, c_size_t, Out)),
+    "xfer_optimizer_state_assign": (Status, (Handle, c_size_t, Handle)),
+    "xfer_schedule_value": (Status, (c_char_p, c_char_p, c_double, POINTER(c_double))),
+    "xfer_initializer_call": (Status, (c_char_p, c_char_p, c_int32, POINTER(c_int64), Out)),
+    "xfer_rule_call": (Status, (c_char_p, c_char_p, Handle, Out)),
     "xfer_loss_create": (Status, (c_char_p, c_char_p, Out)),
     "xfer_loss_config": (Status, (Handle, *_TEXT)),
     "xfer_loss_call": (Status, (Handle, Handle, Handle, Handle, Handle, Out)),

@@ -8,7 +8,7 @@ import numpy as np
 from . import _c
 from ._c import lib
 from ._errors import INVALID_ARGUMENT, SHAPE, UNSUPPORTED, check, error
-from ._handle import array_of, dims_of, encode, fill_int, make, text
+from ._handle import Handle, array_of, dims_of, encode, fill_int, make, text
 from .symbol import Symbol
 from .tape import current_tape
 from .tensor import Tensor, data_handle
@@ -215,6 +215,15 @@ class Layer:
     def count_params(self):
         """The number of single numbers in all weights."""
         return sum(int(np.prod(weight.shape)) for weight in self.weights)
+
+    @property
+    def losses(self):
+        """What the layer adds to the loss, as scalars: the penalties on its outputs at its last call on data, then one for each
+        trainable weight with a regularizer. Under a GradientTape the latter can be differentiated."""
+        count = fill_int(lib.xfer_layer_losses, self._handle, None, None, 0, kind=ctypes.c_size_t)
+        values, made = (ctypes.c_void_p * max(1, count))(), ctypes.c_size_t()
+        check(lib.xfer_layer_losses(self._handle, current_tape(), values, count, ctypes.byref(made)))
+        return [Tensor(Handle(pointer, "tensor"), shape=()) for pointer in values[: made.value]]
 
     # ---- Building and calling
 

@@ -34,6 +34,22 @@ import XferGraph
   }
 }
 
+@c @implementation public func xfer_layer_losses(
+  _ layer: OpaquePointer?, _ tape: OpaquePointer?, _ values: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int,
+  _ count: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let layer = try object(layer, .layer, "layer")
+    guard values != nil || capacity == 0 else { throw invalid("values is NULL, but capacity is \(UInt(bitPattern: capacity))") }
+    let expected = layer.lossCount
+    guard values != nil else {
+      try out(count, "count").pointee = expected
+      return
+    }
+    try give(values, capacity, count, .tensor, expected: expected) { try layer.losses(tape: optional(tape, .tape, "tape")) }
+  }
+}
+
 @c @implementation public func xfer_layer_apply_all(
   _ layer: OpaquePointer?, _ inputs: UnsafePointer<OpaquePointer?>?, _ count: Int, _ training: Int32,
   _ outputs: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int, _ outputCount: UnsafeMutablePointer<Int>?

@@ -56,6 +56,9 @@ public final class Graph {
   /// Random states to advance before each run.
   var randomStates: [Tensor] = []
 
+  /// Scalars [1] that layers add to the loss, penalties on their outputs for example.
+  public var losses: [ValueID] = []
+
   /// The layer being lowered; labels the nodes.
   public var label = ""
   var phase = NodePhase.forward
@@ -131,6 +134,14 @@ public final class Graph {
 }
 
 extension Graph {
+  /// Nodes made within belong to the update of weights: they run with it, and no pass moves or folds them.
+  public func updating(_ body: () throws -> Void) rethrows {
+    let outer = phase
+    phase = .update
+    defer { phase = outer }
+    try body()
+  }
+
   /// The weight behind a value, if it is one.
   public func variable(of value: ValueID) -> Variable? {
     if case .variable(let variable) = values[value.index].source { variable } else { nil }

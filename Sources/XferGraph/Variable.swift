@@ -1,5 +1,10 @@
 public import XferCore
 
+/// A function of a weight, written into a graph: a penalty or a projection.
+public protocol WeightRule: Sendable {
+  func emit(_ weight: ValueID, _ graph: Graph) throws -> ValueID
+}
+
 /// A weight: float32 numbers with a name, a `trainable` flag and a version.
 ///
 /// Plans bind a weight's memory and pack constants made of it; the version tells them when to do so again.
@@ -10,6 +15,10 @@ public final class Variable {
   public var path: String
   public let shape: [Int]
   public var trainable: Bool
+  /// A penalty on the values, [1], that counts towards the loss while the weight is trained.
+  public var regularizer: (any WeightRule)?
+  /// What the values are projected to after each update.
+  public var constraint: (any WeightRule)?
   /// The current memory. May be a private file mapping until it is first written.
   public private(set) var tensor: Tensor
   /// A number no other weight of this process has or had.

@@ -15,11 +15,11 @@ public final class BatchNormalization: Layer {
   private var beta: Variable?
   private var movingMean: Variable?
   private var movingVariance: Variable?
-  private let initializers: (beta: Initializer, gamma: Initializer, mean: Initializer, variance: Initializer)
+  private let initializers: (beta: WeightSpec, gamma: WeightSpec, mean: Initializer, variance: Initializer)
 
   public init(momentum: Double = 0.99, epsilon: Double = 1e-3, center: Bool = true, scale: Bool = true, name: String? = nil) {
     (self.momentum, self.epsilon, self.center, self.scale) = (momentum, epsilon, center, scale)
-    initializers = (.zeros, .ones, .zeros, .ones)
+    initializers = (WeightSpec(.zeros), WeightSpec(.ones), .zeros, .ones)
     super.init(name: name)
   }
 
@@ -30,8 +30,7 @@ public final class BatchNormalization: Layer {
     center = try config.bool("center", true)
     scale = try config.bool("scale", true)
     initializers = (
-      try Initializer(config.value("beta_initializer"), default: .zeros, layer: layer),
-      try Initializer(config.value("gamma_initializer"), default: .ones, layer: layer),
+      try WeightSpec(&config, "beta", default: .zeros), try WeightSpec(&config, "gamma", default: .ones),
       try Initializer(config.value("moving_mean_initializer"), default: .zeros, layer: layer),
       try Initializer(config.value("moving_variance_initializer"), default: .ones, layer: layer)
     )
@@ -44,7 +43,6 @@ public final class BatchNormalization: Layer {
     if try config.bool("synchronized", false) { throw XferError.unsupported("\(layer): 'synchronized' is not supported") }
     if try config.bool("renorm", false) { throw XferError.unsupported("\(layer): 'renorm' is not supported") }
     config.ignore("renorm_clipping", "renorm_momentum", "virtual_batch_size", "fused")
-    try config.refuse("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")
     try super.init(reading: &config)
   }
 
@@ -96,9 +94,8 @@ public final class BatchNormalization: Layer {
   public override var ownConfig: [String: JSONValue] {
     [
       "axis": .int(axisGiven), "momentum": .double(momentum), "epsilon": .double(epsilon), "center": .bool(center), "scale": .bool(scale),
-      "beta_initializer": initializers.beta.config, "gamma_initializer": initializers.gamma.config,
       "moving_mean_initializer": initializers.mean.config, "moving_variance_initializer": initializers.variance.config,
-      "beta_regularizer": nil, "gamma_regularizer": nil, "beta_constraint": nil, "gamma_constraint": nil, "synchronized": false,
-    ]
+      "synchronized": false,
+    ].with(initializers.beta.config("beta"), initializers.gamma.config("gamma"))
   }
 }

@@ -9,7 +9,7 @@ public struct ConvolutionOptions {
   public var dilation: (Int, Int)
   public var activation: ActivationFunction
   public var useBias: Bool
-  public var biasInitializer = Initializer.zeros
+  public var bias = WeightSpec(.zeros)
 
   init(_ config: inout Configuration) throws {
     guard config.value("kernel_size") != nil else { throw XferError.invalid("\(config.className): 'kernel_size' is required") }
@@ -19,9 +19,8 @@ public struct ConvolutionOptions {
     padding = try config.padding()
     activation = try ActivationFunction(config.value("activation"), layer: config.className)
     useBias = try config.bool("use_bias", true)
-    biasInitializer = try Initializer(config.value("bias_initializer"), default: .zeros, layer: config.className)
+    bias = try WeightSpec(&config, "bias", default: .zeros)
     try config.channelsLast()
-    try config.refuse("bias_regularizer", "activity_regularizer", "bias_constraint")
     try check(config.className)
   }
 
@@ -43,9 +42,8 @@ public struct ConvolutionOptions {
     [
       "kernel_size": [.int(kernelSize.0), .int(kernelSize.1)], "strides": [.int(strides.0), .int(strides.1)],
       "padding": .string(padding.rawValue), "data_format": "channels_last", "dilation_rate": [.int(dilation.0), .int(dilation.1)],
-      "activation": activation.config, "use_bias": .bool(useBias), "bias_initializer": biasInitializer.config,
-      "bias_regularizer": nil, "activity_regularizer": nil, "bias_constraint": nil,
-    ]
+      "activation": activation.config, "use_bias": .bool(useBias), "activity_regularizer": nil,
+    ].with(bias.config("bias"))
   }
 }
 
@@ -83,7 +81,7 @@ public final class Conv2D: Layer {
   let filters: Int
   let groups: Int
   let options: ConvolutionOptions
-  let kernelInitializer: Initializer
+  let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
 
@@ -91,7 +89,7 @@ public final class Conv2D: Layer {
     filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, dilation: (Int, Int) = (1, 1), groups: Int = 1,
     activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
-    (self.filters, self.groups, kernelInitializer) = (filters, groups, .glorotUniform)
+    (self.filters, self.groups, kernelSpec) = (filters, groups, WeightSpec(.glorotUniform))
     options = ConvolutionOptions(kernelSize, strides, padding, dilation, activation, useBias)
     super.init(name: name)
   }
@@ -112,8 +110,8 @@ public final class Conv2D: Layer {
       throw XferError.invalid("\(config.className): 'groups' is to be above 0 and to divide the filters, \(groups) was given for \(filters)")
     }
     options = try ConvolutionOptions(&config)
-    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
-    try config.refuse("kernel_regularizer", "kernel_constraint", "lora_rank")
+    kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
+    try config.refuse("lora_rank")
     config.ignore("lora_alpha")
     try super.init(reading: &config)
   }
@@ -124,8 +122,8 @@ public final class Conv2D: Layer {
     guard filters > 0, groups > 0, input % groups == 0, filters % groups == 0 else {
       throw XferError.invalid("\(name): \(groups) groups do not divide \(input) input channels and \(filters) filters")
     }
-    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input / groups, filters], kernelInitializer)
-    if options.useBias { bias = try addWeight("bias", [filters], options.biasInitializer) }
+    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input / groups, filters], kernelSpec)
+    if options.useBias { bias = try addWeight("bias", [filters], options.bias) }
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -138,10 +136,7 @@ public final class Conv2D: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    options.config.merging([
-      "filters": .int(filters), "groups": .int(groups), "kernel_initializer": kernelInitializer.config, "kernel_regularizer": nil,
-      "kernel_constraint": nil,
-    ]) { $1 }
+    options.config.with(["filters": .int(filters), "groups": .int(groups)], kernelSpec.config("kernel"))
   }
 }
 
@@ -150,7 +145,7 @@ public final class DepthwiseConv2D: Layer {
   public override class var className: String { "DepthwiseConv2D" }
   let multiplier: Int
   let options: ConvolutionOptions
-  let kernelInitializer: Initializer
+  let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
 
@@ -158,7 +153,7 @@ public final class DepthwiseConv2D: Layer {
     kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, depthMultiplier: Int = 1, dilation: (Int, Int) = (1, 1),
     activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
-    (multiplier, kernelInitializer) = (depthMultiplier, .glorotUniform)
+    (multiplier, kernelSpec) = (depthMultiplier, WeightSpec(.glorotUniform))
     options = ConvolutionOptions(kernelSize, strides, padding, dilation, activation, useBias)
     super.init(name: name)
   }
@@ -166,8 +161,7 @@ public final class DepthwiseConv2D: Layer {
   init(config: inout Configuration) throws {
     multiplier = try config.int("depth_multiplier", 1)
     options = try ConvolutionOptions(&config)
-    kernelInitializer = try Initializer(config.value("depthwise_initializer"), default: .glorotUniform, layer: config.className)
-    try config.refuse("depthwise_regularizer", "depthwise_constraint")
+    kernelSpec = try WeightSpec(&config, "depthwise", default: .glorotUniform)
     config.ignore("groups", "filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
     try super.init(reading: &config)
   }
@@ -176,8 +170,8 @@ public final class DepthwiseConv2D: Layer {
     let input = try channels(inputs, name)
     try options.check(name)
     guard multiplier > 0 else { throw XferError.invalid("\(name): 'depth_multiplier' is to be above 0, \(multiplier) was given") }
-    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], kernelInitializer)
-    if options.useBias { bias = try addWeight("bias", [input * multiplier], options.biasInitializer) }
+    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], kernelSpec)
+    if options.useBias { bias = try addWeight("bias", [input * multiplier], options.bias) }
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -190,10 +184,7 @@ public final class DepthwiseConv2D: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    options.config.merging([
-      "depth_multiplier": .int(multiplier), "depthwise_initializer": kernelInitializer.config, "depthwise_regularizer": nil,
-      "depthwise_constraint": nil,
-    ]) { $1 }
+    options.config.with(["depth_multiplier": .int(multiplier)], kernelSpec.config("depthwise"))
   }
 }
 
@@ -203,8 +194,8 @@ public final class SeparableConv2D: Layer {
   let filters: Int
   let multiplier: Int
   let options: ConvolutionOptions
-  let depthwiseInitializer: Initializer
-  let pointwiseInitializer: Initializer
+  let depthwiseSpec: WeightSpec
+  let pointwiseSpec: WeightSpec
   private var depthwise: Variable?
   private var pointwise: Variable?
   private var bias: Variable?
@@ -214,7 +205,7 @@ public final class SeparableConv2D: Layer {
     activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
     (self.filters, multiplier) = (filters, depthMultiplier)
-    (depthwiseInitializer, pointwiseInitializer) = (.glorotUniform, .glorotUniform)
+    (depthwiseSpec, pointwiseSpec) = (WeightSpec(.glorotUniform), WeightSpec(.glorotUniform))
     options = ConvolutionOptions(kernelSize, strides, padding, (1, 1), activation, useBias)
     super.init(name: name)
   }
@@ -223,9 +214,8 @@ public final class SeparableConv2D: Layer {
     filters = try config.required("filters")
     multiplier = try config.int("depth_multiplier", 1)
     options = try ConvolutionOptions(&config)
-    depthwiseInitializer = try Initializer(config.value("depthwise_initializer"), default: .glorotUniform, layer: config.className)
-    pointwiseInitializer = try Initializer(config.value("pointwise_initializer"), default: .glorotUniform, layer: config.className)
-    try config.refuse("depthwise_regularizer", "pointwise_regularizer", "depthwise_constraint", "pointwise_constraint")
+    depthwiseSpec = try WeightSpec(&config, "depthwise", default: .glorotUniform)
+    pointwiseSpec = try WeightSpec(&config, "pointwise", default: .glorotUniform)
     config.ignore("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
     try super.init(reading: &config)
   }
@@ -234,9 +224,9 @@ public final class SeparableConv2D: Layer {
     let input = try channels(inputs, name)
     try options.check(name)
     guard multiplier > 0, filters > 0 else { throw XferError.invalid("\(name): 'filters' and 'depth_multiplier' are to be above 0") }
-    depthwise = try addWeight("depthwise_kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], depthwiseInitializer)
-    pointwise = try addWeight("pointwise_kernel", [1, 1, input * multiplier, filters], pointwiseInitializer)
-    if options.useBias { bias = try addWeight("bias", [filters], options.biasInitializer) }
+    depthwise = try addWeight("depthwise_kernel", [options.kernelSize.0, options.kernelSize.1, input, multiplier], depthwiseSpec)
+    pointwise = try addWeight("pointwise_kernel", [1, 1, input * multiplier, filters], pointwiseSpec)
+    if options.useBias { bias = try addWeight("bias", [filters], options.bias) }
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -249,10 +239,7 @@ public final class SeparableConv2D: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    options.config.merging([
-      "filters": .int(filters), "depth_multiplier": .int(multiplier), "depthwise_initializer": depthwiseInitializer.config,
-      "pointwise_initializer": pointwiseInitializer.config, "depthwise_regularizer": nil, "pointwise_regularizer": nil,
-      "depthwise_constraint": nil, "pointwise_constraint": nil,
-    ]) { $1 }
+    options.config.with(
+      ["filters": .int(filters), "depth_multiplier": .int(multiplier)], depthwiseSpec.config("depthwise"), pointwiseSpec.config("pointwise"))
   }
 }

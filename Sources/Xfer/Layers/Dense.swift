@@ -7,28 +7,30 @@ public final class Dense: Layer {
   let units: Int
   let activation: ActivationFunction
   let useBias: Bool
-  let kernelInitializer: Initializer
-  let biasInitializer: Initializer
+  let kernelSpec: WeightSpec
+  let biasSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
 
   public init(
     _ units: Int, activation: ActivationFunction = .linear, useBias: Bool = true, kernelInitializer: Initializer = .glorotUniform,
-    biasInitializer: Initializer = .zeros, name: String? = nil
+    biasInitializer: Initializer = .zeros, kernelRegularizer: Regularizer? = nil, biasRegularizer: Regularizer? = nil,
+    activityRegularizer: Regularizer? = nil, kernelConstraint: Constraint? = nil, biasConstraint: Constraint? = nil, name: String? = nil
   ) {
     (self.units, self.activation, self.useBias) = (units, activation, useBias)
-    (self.kernelInitializer, self.biasInitializer) = (kernelInitializer, biasInitializer)
+    kernelSpec = WeightSpec(kernelInitializer, regularizer: kernelRegularizer, constraint: kernelConstraint)
+    biasSpec = WeightSpec(biasInitializer, regularizer: biasRegularizer, constraint: biasConstraint)
     super.init(name: name)
+    self.activityRegularizer = activityRegularizer
   }
 
   init(config: inout Configuration) throws {
     units = try config.required("units")
     activation = try ActivationFunction(config.value("activation"), layer: config.className)
     useBias = try config.bool("use_bias", true)
-    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
-    biasInitializer = try Initializer(config.value("bias_initializer"), default: .zeros, layer: config.className)
-    try config.refuse(
-      "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint", "lora_rank", "quantization_config")
+    kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
+    biasSpec = try WeightSpec(&config, "bias", default: .zeros)
+    try config.refuse("lora_rank", "quantization_config")
     config.ignore("lora_alpha")
     try super.init(reading: &config)
   }
@@ -38,8 +40,8 @@ public final class Dense: Layer {
     guard inputs.count == 1, inputs[0].count >= 2, let features = inputs[0].last ?? nil else {
       throw XferError.shape("Dense wants one input [batch, …, features], \(inputs) was given")
     }
-    kernel = try addWeight("kernel", [features, units], kernelInitializer)
-    if useBias { bias = try addWeight("bias", [units], biasInitializer) }
+    kernel = try addWeight("kernel", [features, units], kernelSpec)
+    if useBias { bias = try addWeight("bias", [units], biasSpec) }
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -55,11 +57,7 @@ public final class Dense: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    [
-      "units": .int(units), "activation": activation.config, "use_bias": .bool(useBias),
-      "kernel_initializer": kernelInitializer.config, "bias_initializer": biasInitializer.config,
-      "kernel_regularizer": nil, "bias_regularizer": nil, "kernel_constraint": nil, "bias_constraint": nil,
-      "quantization_config": nil,
-    ]
+    ["units": .int(units), "activation": activation.config, "use_bias": .bool(useBias), "quantization_config": nil]
+      .with(kernelSpec.config("kernel"), biasSpec.config("bias"))
   }
 }

@@ -27,9 +27,14 @@ open class Layer {
   public private(set) var ownWeights: [Variable] = []
   private var moving: Set<ObjectIdentifier> = []
   private var trainableFlag = true
+  /// A penalty on each output, divided by the batch size and added to the loss. Every layer takes it.
+  public var activityRegularizer: Regularizer?
+  /// The penalties on the outputs of the last call on data.
+  var callLosses: [Tensor] = []
   let eager = EagerPlans()
   /// See ``setCallArguments(_:)``.
   private(set) var callArguments: [String: JSONValue] = [:]
+  let penalties = EagerPlans()
 
   public init(name: String?) {
     self.name = name ?? AutomaticName.next(for: Self.className)
@@ -39,6 +44,7 @@ open class Layer {
   public init(reading config: inout Configuration) throws {
     name = try config.value("name")?.stringValue ?? AutomaticName.next(for: Self.className)
     trainableFlag = try config.bool("trainable", true)
+    activityRegularizer = try Regularizer(config.value("activity_regularizer"), layer: config.className)
     config.ignore("dtype", "batch_input_shape", "build_config", "module", "registered_name")
     try config.finish()
   }
@@ -199,7 +205,9 @@ open class Layer {
     let outer = context.graph.label
     context.graph.label = name
     defer { context.graph.label = outer }
-    return try lowerAll(inputs.enumerated().map { context.graph.cast($1, to: dtype(ofInput: $0)) }, context)
+    let outputs = try lowerAll(inputs.enumerated().map { context.graph.cast($1, to: dtype(ofInput: $0)) }, context)
+    try activityRegularizer.map { try context.graph.losses.append(contentsOf: penalties(on: outputs, $0, context.graph)) }
+    return outputs
   }
 
   /// The full config as Keras writes it.
@@ -207,7 +215,7 @@ open class Layer {
     .object(ownConfig.merging([
       "name": .string(name), "trainable": .bool(trainable),
       "dtype": ["module": "keras", "class_name": "DTypePolicy", "config": ["name": "float32"], "registered_name": nil],
-    ]) { own, _ in own })
+    ]) { own, _ in own }.with(activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:]))
   }
 
   /// {"module", "class_name", "config", "registered_name", "build_config"}.

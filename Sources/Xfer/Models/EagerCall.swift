@@ -27,15 +27,16 @@ extension Layer {
     let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }
-      return (graph, values, try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments)))
+      let outputs = try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments))
+      return (graph, values, outputs + graph.losses)
     }
     guard let tape else {
       let entry = try eager.shared(key, make: make)
       try entry.plan.run(Array(zip(entry.inputs, inputs)))
-      return try entry.outputs.map { try entry.plan.read($0).copy() }
+      return keepingLosses(try entry.outputs.map { try entry.plan.read($0).copy() })
     }
     let entry = try eager.exclusive(key, variables: trainableWeights, make: make)
-    return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }
+    return keepingLosses(try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) })
   }
 
   public func callAsFunction(_ input: Tensor, training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {

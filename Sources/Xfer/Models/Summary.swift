@@ -34,8 +34,8 @@ extension Model {
     let trainable = trainableWeights.reduce(0) { $0 + $1.count }
     let fixed = nonTrainableWeights.reduce(0) { $0 + $1.count }
     // Of a compiled model also the optimizer's variables: the slots of the weights compile() found, a 64-bit step count, the rate.
-    let slots = trainer.map { trainer in trainer.optimizer.slotNames.count * trainer.trainableWeights.reduce(0) { $0 + $1.count } }
-    let (extra, extraBytes) = slots.map { ($0 + 2, 4 * $0 + 12) } ?? (0, 0)
+    let slots = trainer.map { trainer in trainer.optimizer.stateCount(elements: trainer.trainableWeights.reduce(0) { $0 + $1.count }) }
+    let (extra, extraBytes) = slots.map { ($0, 4 * $0 + 4) } ?? (0, 0)
     var text = line("Total params", trainable + fixed + extra, bytes: 4 * (trainable + fixed) + extraBytes)
     text += line("Trainable params", trainable, bytes: 4 * trainable)
     text += line("Non-trainable params", fixed, bytes: 4 * fixed)

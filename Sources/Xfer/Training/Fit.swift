@@ -98,6 +98,7 @@ extension Trainer {
       last = logs
       if stopTraining { break }
     }
+    if options.epochs > state.initialEpoch { try optimizer.finalizeVariableValues() }
     try callbacks.send(.trainEnd, 0, &last)
     return recorder.history
   }

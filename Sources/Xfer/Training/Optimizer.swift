@@ -1,49 +1,140 @@
-import Glibc
 public import XferCore
 public import XferGraph
 
+/// What all optimizers can be told. Names and defaults are Keras'.
+public struct OptimizerOptions: Sendable, Equatable {
+  /// Decoupled: `w -= w·weightDecay·rate` before each update.
+  public var weightDecay: Double?
+  /// One of the three at most: the largest norm of each gradient, the largest element, the largest norm of all together.
+  public var clipnorm: Double?
+  public var clipvalue: Double?
+  public var globalClipnorm: Double?
+  /// Keeps moving averages of the weights, written over them every `emaOverwriteFrequency` steps and at the end of `fit`.
+  public var useEMA = false
+  public var emaMomentum = 0.99
+  public var emaOverwriteFrequency: Int?
+  /// The loss is multiplied by it before differentiation, the gradients are divided by it.
+  public var lossScaleFactor: Double?
+  /// Weights move every so many steps, along the mean of their gradients.
+  public var gradientAccumulationSteps: Int?
+
+  public init(weightDecay: Double? = nil) { self.weightDecay = weightDecay }
+
+  func check(_ name: String) throws {
+    let clips = [clipnorm, clipvalue, globalClipnorm].compactMap(\.self)
+    guard clips.count <= 1 else {
+      throw XferError.invalid("\(name): only one of 'clipnorm', 'clipvalue' and 'global_clipnorm' can be given, \(clips.count) were")
+    }
+    if let steps = gradientAccumulationSteps, steps < 2 {
+      throw XferError.invalid("\(name): 'gradient_accumulation_steps' is to be 2 or above, \(steps) was given")
+    }
+    guard useEMA else { return }
+    guard (0...1).contains(emaMomentum) else { throw XferError.invalid("\(name): 'ema_momentum' is to be from 0 to 1, \(emaMomentum) was given") }
+    if let frequency = emaOverwriteFrequency, frequency < 1 {
+      throw XferError.invalid("\(name): 'ema_overwrite_frequency' is to be 1 or above, \(frequency) was given")
+    }
+  }
+}
+
 /// Moves weights along their gradients. One object serves one set of weights; its slots belong to them.
+///
+/// A step is, as in Keras: unscale the gradients → clip them → decay the weights → update → moving averages → constraints. A subclass
+/// names its slots, computes the numbers of a step on the host and emits the update of one weight.
 open class Optimizer {
   open class var className: String { "Optimizer" }
   public let name: String
-  public var learningRate: Double
-  /// Steps taken.
-  public private(set) var iterations: UInt64 = 0
-  /// The rate of the coming step as the kernels read it, [1].
-  let rate: Tensor
-  private var weights: [ObjectIdentifier: (variable: Variable, slots: [Tensor])] = [:]
-  private var built = false
-  private var applying: (key: [ObjectIdentifier], plan: Plan, inputs: [ValueID])?
+  public let options: OptimizerOptions
+  /// Gives the rate instead of ``learningRate``.
+  public var schedule: LearningRateSchedule?
+  /// Factors on the rate of weights whose path fits a pattern, in which `*` stands for any text and `?` for any character; the first
+  /// pattern that fits counts. Weight decay follows the rate. See ``layerWiseDecay(_:factor:)``.
+  public var learningRateMultipliers: [(pattern: String, factor: Double)] = [] { didSet { changed() } }
+  var constantRate: Double
+  /// Steps counted one by one, those that only gather gradients included.
+  var rawIterations: UInt64 = 0
+  var entries: [ObjectIdentifier: OptimizerEntry] = [:]
+  /// The weights in the order in which they were given, which is that of the state.
+  var order: [Variable] = []
+  var built = false
+  /// Grows with every change after which plans made for this optimizer are no longer right.
+  var generation = 0
+  var groups: [Double: OptimizerNumbers] = [:]
+  /// The momentum of the moving averages in the coming step, [1].
+  let emaMomentum: Tensor
+  var excluded: (weights: Set<ObjectIdentifier>, names: [String]) = ([], [])
+  private var applying: [ApplyKey: (plan: Plan, inputs: [ValueID])] = [:]
 
-  init(learningRate: Double, name: String) throws {
+  private struct ApplyKey: Hashable {
+    let weights: [ObjectIdentifier]
+    let variant: OptimizerVariant
+  }
+
+  public init(learningRate: Double, options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
+    let name = name ?? AutomaticName.snakeCase(Self.className)
     guard learningRate.isFinite, learningRate >= 0 else { throw XferError.invalid("\(name): 'learning_rate' is to be 0 or above, \(learningRate) was given") }
-    (self.learningRate, self.name) = (learningRate, name)
-    rate = try Tensor(zeros: [1])
+    try options.check(name)
+    (constantRate, self.name, self.options) = (learningRate, name, options)
+    emaMomentum = try Tensor(zeros: [1])
   }
 
   // MARK: For subclasses
 
   /// Names of the tensors kept per weight.
   open var slotNames: [String] { [] }
-  /// The number put into ``rate`` for step `iterations + 1`.
-  open var stepRate: Double { learningRate }
-  /// Emits the update of one weight.
-  open func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor]) {}
+  /// The slot names in the groups in which Keras lists them: a group for all weights, then the next.
+  open var slotGroups: [[String]] { [slotNames] }
+  /// What a new slot is filled with.
+  open func initialValue(ofSlot name: String) -> Double { 0 }
+  /// The numbers of step `t` (1, 2, …) that the kernels read, for weights with this rate. Always as many.
+  open func numbers(rate: Double, step t: Double) -> [Double] { [rate] }
+  /// Emits the update of one weight; `numbers` are [1] each and hold what ``numbers(rate:step:)`` gave.
+  open func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor], numbers: [Tensor]) throws {}
+  /// State beside iterations, rate and slots, listed last.
+  open var extraState: [(name: String, tensor: Tensor)] { [] }
   open var ownConfig: [String: JSONValue] { [:] }
 
-  public var config: JSONValue {
-    .object(ownConfig.merging([
-      "name": .string(name), "learning_rate": .double(learningRate), "weight_decay": nil, "clipnorm": nil, "global_clipnorm": nil, "clipvalue": nil,
-      "use_ema": false, "ema_momentum": 0.99, "ema_overwrite_frequency": nil, "loss_scale_factor": nil, "gradient_accumulation_steps": nil,
-    ]) { own, _ in own })
+  // MARK: Rate and steps
+
+  /// The rate of the coming step. Setting it ends a schedule.
+  public var learningRate: Double {
+    get { (try? rate()) ?? constantRate }
+    set { (constantRate, schedule) = (newValue, nil) }
   }
+
+  func rate() throws -> Double {
+    guard let schedule else { return constantRate }
+    let rate = try schedule(Double(rawIterations))
+    guard rate.isFinite else { throw XferError.invalid("\(name): the learning rate schedule gave \(rate) for step \(rawIterations)") }
+    return rate
+  }
+
+  /// Updates done: with gradient accumulation, full rounds.
+  public var iterations: UInt64 { rawIterations / UInt64(options.gradientAccumulationSteps ?? 1) }
+
+  /// Sets the numbers of the coming step. ``endStep()`` counts it.
+  func beginStep() throws {
+    let rate = try rate()
+    for (factor, group) in groups { group.set(numbers(rate: rate * factor, step: Double(iterations + 1)), decay: (options.weightDecay ?? 0) * rate * factor) }
+    emaMomentum.float32[0] = iterations == 0 ? 0 : Float(options.emaMomentum)
+  }
+
+  func endStep() { rawIterations += 1 }
+
+  /// What differs between the plans of steps.
+  var variant: OptimizerVariant {
+    let steps = UInt64(options.gradientAccumulationSteps ?? 1)
+    let overwrites = options.useEMA && options.emaOverwriteFrequency.map { (iterations + 1) % UInt64($0) == 0 } ?? false
+    return OptimizerVariant(generation: generation, gathers: (rawIterations + 1) % steps != 0, overwrites: overwrites)
+  }
+
+  func changed() { (generation, applying) = (generation + 1, [:]) }
 
   // MARK: Use
 
-  /// Ties the optimizer to weights. A second, different set is refused: the slots would not fit.
+  /// Ties the optimizer to weights. A second set with others in it is refused: the slots would not fit.
   public func build(_ variables: [Variable]) throws {
     if built {
-      let strangers = variables.filter { weights[ObjectIdentifier($0)] == nil }
+      let strangers = variables.filter { entries[ObjectIdentifier($0)] == nil }
       guard strangers.isEmpty else {
         throw XferError.state(
           "\(name) already serves other weights and does not know '\(strangers[0].path)': make a new optimizer, or keep the slots by rebind(keep_slots: true)")
@@ -53,28 +144,23 @@ open class Optimizer {
     try rebind(variables, keepSlots: false)
   }
 
-  /// Ties the optimizer to another set of weights. Kept slots stay with their weights, new ones start at zero.
+  /// Ties the optimizer to another set of weights. Kept slots stay with their weights and the steps go on; new ones start afresh.
   public func rebind(_ variables: [Variable], keepSlots: Bool) throws {
-    var next: [ObjectIdentifier: (Variable, [Tensor])] = [:]
+    var next: [ObjectIdentifier: OptimizerEntry] = [:]
     for variable in variables {
-      let known = keepSlots ? weights[ObjectIdentifier(variable)]?.slots : nil
-      next[ObjectIdentifier(variable)] = (variable, try known ?? slotNames.map { _ in try Tensor(zeros: variable.shape) })
+      let known = keepSlots ? entries[ObjectIdentifier(variable)] : nil
+      next[ObjectIdentifier(variable)] = try known ?? OptimizerEntry(variable, self, steps: keepSlots ? iterations : 0)
     }
-    if !keepSlots { iterations = 0 }
-    (weights, built, applying) = (next, true, nil)
+    if !keepSlots { rawIterations = 0 }
+    (entries, order, built) = (next, variables, true)
+    changed()
   }
 
-  /// Elements of all slots.
-  public var slotCount: Int { weights.values.reduce(0) { $0 + $1.slots.reduce(0) { $0 + $1.count } } }
-
-  func addUpdate(_ graph: Graph, _ variable: Variable, gradient: ValueID) throws {
-    guard let entry = weights[ObjectIdentifier(variable)] else { throw XferError.state("\(name) does not know '\(variable.path)'") }
-    emit(graph, variable, gradient: gradient, slots: entry.slots)
+  /// Keeps weights out of weight decay: these, and those whose name has one of these texts in it. Before the optimizer is built.
+  public func excludeFromWeightDecay(_ weights: [Variable] = [], names: [String] = []) throws {
+    guard !built else { throw XferError.state("\(name): exclude_from_weight_decay comes before the optimizer is built") }
+    excluded = (Set(weights.map { ObjectIdentifier($0) }), names)
   }
-
-  /// Sets the numbers of the coming step. ``endStep()`` counts it.
-  func beginStep() { rate.float32[0] = Float(stepRate) }
-  func endStep() { iterations += 1 }
 
   /// One step with gradients from a tape; nil leaves a weight alone.
   public func apply(_ gradients: [Tensor?], to variables: [Variable]) throws {
@@ -87,98 +173,31 @@ open class Optimizer {
     for (gradient, variable) in pairs where gradient.shape != variable.shape {
       throw XferError.shape("the gradient of '\(variable.path)' has shape \(gradient.shape), the weight \(variable.shape)")
     }
-    let key = pairs.map { ObjectIdentifier($0.1) }
-    let step = try applying.flatMap { $0.key == key ? $0 : nil } ?? makeStep(key, pairs.map(\.1))
-    applying = step
-    beginStep()
+    let key = ApplyKey(weights: pairs.map { ObjectIdentifier($0.1) }, variant: variant)
+    let step = try applying[key] ?? makeStep(pairs.map(\.1))
+    applying[key] = step
+    try beginStep()
     try step.plan.run(Array(zip(step.inputs, pairs.map(\.0))))
     endStep()
   }
 
-  private func makeStep(_ key: [ObjectIdentifier], _ variables: [Variable]) throws -> (key: [ObjectIdentifier], plan: Plan, inputs: [ValueID]) {
+  private func makeStep(_ variables: [Variable]) throws -> (plan: Plan, inputs: [ValueID]) {
     let graph = Graph()
     graph.label = name
+    let step = OptimizerStep(self, graph)
     let inputs = try variables.map { variable in
       let gradient = graph.input(TensorDescription(variable.shape))
-      try addUpdate(graph, variable, gradient: gradient)
+      try step.add(variable, gradient: gradient)
       return gradient
     }
-    return (key, try Plan(graph, options: Plan.Options()), inputs)
+    try step.finish()
+    var options = Plan.Options()
+    options.plastic = order
+    return (try Plan(graph, options: options), inputs)
   }
 
-  /// By class name or identifier ("Adam", "adam").
-  public static func make(_ className: String, config: JSONValue = [:]) throws -> Optimizer {
-    var configuration = try Configuration(config, for: className)
-    try configuration.refuse("weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor", "gradient_accumulation_steps")
-    if try configuration.bool("use_ema", false) { throw XferError.unsupported("\(className): 'use_ema' is not supported") }
-    configuration.ignore("ema_momentum", "ema_overwrite_frequency", "jit_compile", "is_legacy_optimizer", "decay")
-    let optimizer: Optimizer
-    switch className {
-    case "Adam", "adam": optimizer = try Adam(config: &configuration)
-    case "SGD", "sgd": optimizer = try SGD(config: &configuration)
-    default: throw XferError.notFound("unknown optimizer '\(className)'\(hint(className, among: ["Adam", "SGD"]))")
-    }
-    try configuration.finish()
-    return optimizer
+  /// Writes the moving averages over the weights, as `fit` does when it ends. Without `useEMA` nothing happens.
+  public func finalizeVariableValues() throws {
+    for variable in order { if let average = entries[ObjectIdentifier(variable)]?.average { try variable.assign(average) } }
   }
-}
-
-/// Adam (Kingma & Ba 2015) with Keras' defaults and its ε outside the bias correction:
-/// `w -= lr·√(1−β₂ᵗ)/(1−β₁ᵗ) · m/(√v+ε)`.
-public final class Adam: Optimizer {
-  public override class var className: String { "Adam" }
-  let beta1: Double
-  let beta2: Double
-  let epsilon: Double
-
-  public init(learningRate: Double = 1e-3, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Double = 1e-7, name: String = "adam") throws {
-    (self.beta1, self.beta2, self.epsilon) = (beta1, beta2, epsilon)
-    try super.init(learningRate: learningRate, name: name)
-  }
-
-  convenience init(config: inout Configuration) throws {
-    if try config.bool("amsgrad", false) { throw XferError.unsupported("Adam: 'amsgrad' is not supported") }
-    try self.init(
-      learningRate: config.double("learning_rate", 1e-3), beta1: config.double("beta_1", 0.9), beta2: config.double("beta_2", 0.999),
-      epsilon: config.double("epsilon", 1e-7), name: config.string("name", "adam"))
-  }
-
-  public override var slotNames: [String] { ["momentum", "velocity"] }
-  public override var stepRate: Double {
-    let t = Double(iterations + 1)
-    return learningRate * (1 - pow(beta2, t)).squareRoot() / (1 - pow(beta1, t))
-  }
-  public override func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor]) {
-    graph.adam(
-      variable, gradient: gradient, alpha: rate, beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon), momentum: slots[0],
-      velocity: slots[1])
-  }
-  public override var ownConfig: [String: JSONValue] {
-    ["beta_1": .double(beta1), "beta_2": .double(beta2), "epsilon": .double(epsilon), "amsgrad": false]
-  }
-}
-
-/// Gradient descent, with Keras' momentum and Nesterov forms.
-public final class SGD: Optimizer {
-  public override class var className: String { "SGD" }
-  let momentum: Double
-  let nesterov: Bool
-
-  public init(learningRate: Double = 0.01, momentum: Double = 0, nesterov: Bool = false, name: String = "SGD") throws {
-    guard (0...1).contains(momentum) else { throw XferError.invalid("SGD: 'momentum' is to be from 0 to 1, \(momentum) was given") }
-    (self.momentum, self.nesterov) = (momentum, nesterov)
-    try super.init(learningRate: learningRate, name: name)
-  }
-
-  convenience init(config: inout Configuration) throws {
-    try self.init(
-      learningRate: config.double("learning_rate", 0.01), momentum: config.double("momentum", 0), nesterov: config.bool("nesterov", false),
-      name: config.string("name", "SGD"))
-  }
-
-  public override var slotNames: [String] { momentum > 0 ? ["momentum"] : [] }
-  public override func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor]) {
-    graph.sgd(variable, gradient: gradient, rate: rate, momentum: Float(momentum), nesterov: nesterov, velocity: slots.first)
-  }
-  public override var ownConfig: [String: JSONValue] { ["momentum": .double(momentum), "nesterov": .bool(nesterov)] }
 }

@@ -23,6 +23,8 @@ public final class Trainer {
     var weights: [TensorDescription?]
     var training: Bool
     var backend: UInt64
+    /// Which kind of step the optimizer takes next.
+    var update: OptimizerVariant?
   }
   private struct Step {
     let plan: Plan
@@ -117,9 +119,11 @@ public final class Trainer {
   func run(_ given: Batch, training: Bool) throws -> Outcome {
     let batch = try aligned(given)
     try checkFinite(batch)
+    if training { try optimizer.build(trainableWeights) }
     let key = Key(
       inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
-      weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration)
+      weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration,
+      update: training ? optimizer.variant : nil)
     let step = try steps[key] ?? makeStep(key)
     steps[key] = step
     var inputs = Array(zip(step.inputs, batch.inputs))
@@ -128,7 +132,7 @@ public final class Trainer {
       if let value = step.targets[index], let truth = batch.targets[index] { inputs.append((value, truth)) }
       if let value = step.weights[index], let weights = batch.sampleWeights[index] { inputs.append((value, try weights.converted(to: .float32))) }
     }
-    if training { optimizer.beginStep() }
+    if training { try optimizer.beginStep() }
     try step.plan.run(inputs)
     if training { optimizer.endStep() }
     func number(_ value: ValueID) throws -> Double { Double(try step.plan.read(value).float32[0]) }
@@ -180,23 +184,26 @@ public final class Trainer {
       total = try total.map { try graph.binary(.add, $0, part) } ?? part
       (targets[index], weights[index], losses[index]) = (y, w, value)
     }
-    guard let total else { throw XferError.state("no output of the model has a loss: give one to compile()") }
+    guard let data = total else { throw XferError.state("no output of the model has a loss: give one to compile()") }
+    let penalized = try graph.withPenalties(data, on: trainableWeights)
     var options = Plan.Options()
     options.arena = arena
-    options.kept = predictions + losses.compactMap { $0 } + [total]
+    options.kept = predictions + losses.compactMap { $0 } + [penalized]
     if key.training {
       try optimizer.build(trainableWeights)
-      let one = graph.constant(try Tensor([1]))
-      try graph.differentiate(seeds: [(total, one)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
+      let scale = try graph.scalar(optimizer.options.lossScaleFactor ?? 1)
+      let step = OptimizerStep(optimizer, graph)
+      try graph.differentiate(seeds: [(penalized, scale)], wanted: trainableWeights.map { graph.variable($0) }) { variableValue, gradient in
         guard let gradient, let variable = graph.variable(of: variableValue) else { return }
-        try optimizer.addUpdate(graph, variable, gradient: graph.reshape(gradient, to: variable.shape))
+        try step.add(variable, gradient: graph.reshape(gradient, to: variable.shape))
       }
+      try step.finish()
       options.plastic = trainableWeights
     }
     warnAboutThreshold()
     return Step(
       plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, losses: losses,
-      total: total, predictionShapes: predictions.map { graph.shape($0) })
+      total: penalized, predictionShapes: predictions.map { graph.shape($0) })
   }
 
   /// What a training step of this batch size would run.

@@ -4,7 +4,7 @@ import numpy as np
 
 from ._c import lib
 from ._handle import make
-from ._objects import Configured, resolve
+from ._objects import Configured, adopted, resolve
 from .tape import current_tape
 from .tensor import Tensor, data_handle, label_handle, weight_handle
 
@@ -112,3 +112,8 @@ def get(identifier):
     if callable(identifier) and not isinstance(identifier, (str, Loss)):
         return CustomLoss(identifier)
     return resolve(identifier, Loss, _ALIASES, "loss")
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Loss, globals())

@@ -7,7 +7,7 @@ import numpy as np
 from ._c import lib
 from ._errors import check
 from ._handle import fill_int
-from ._objects import Configured, resolve
+from ._objects import Configured, adopted, resolve
 from .tensor import constant, data_handle, label_handle, weight_handle
 
 __all__ = ["BinaryAccuracy", "Metric", "SparseCategoricalAccuracy", "get"]
@@ -56,3 +56,8 @@ _ALIASES = {
 def get(identifier):
     """A metric from a string, a config or a metric. "accuracy" chooses by the shapes of targets and predictions."""
     return resolve(identifier, Metric, _ALIASES, "metric")
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Metric, globals())

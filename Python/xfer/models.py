@@ -29,8 +29,12 @@ def _symbols(value, what):
 class Model(Trainable, Layer):
     """A model of the layers between inputs and outputs: Model(inputs, outputs). It is a layer too."""
 
-    def __init__(self, inputs, outputs, name=None, trainable=True):
+    def __init__(self, inputs=None, outputs=None, name=None, trainable=True):
         _real_bool(trainable)
+        if inputs is None or outputs is None or type(self).call is not Layer.call:
+            raise error(
+                UNSUPPORTED, f"{type(self).__name__}: models of a class of your own are not supported; "
+                "give the inputs and outputs, Model(inputs, outputs), or use Sequential")
         self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
         entry, entries = array_of([s._handle for s in self._inputs])
         exit_, exits = array_of([s._handle for s in self._outputs])
@@ -41,6 +45,7 @@ class Model(Trainable, Layer):
             self.trainable = False
 
     _sequential = False
+    load_report = None
 
     def _adopt(self, handle):
         self._model = handle
@@ -76,12 +81,14 @@ class Model(Trainable, Layer):
 
     def get_layer(self, name=None, index=None):
         """A layer by name or by index."""
-        if (name is None) == (index is None):
-            raise ValueError("get_layer: give a name or an index")
+        if name is not None and index is not None:
+            raise ValueError(f"Provide only a layer name or a layer index. Received: index={index}, name={name}.")
+        if name is None and index is None:
+            raise ValueError("Provide either a layer name or layer index at `get_layer`.")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"get_layer: there is no layer {index}, the model has {len(layers)}")
+                raise ValueError(f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers.")
             return layers[index]
         for layer in layers:
             if layer.name == name:
@@ -174,22 +181,25 @@ class Model(Trainable, Layer):
     # ---- Files
 
     def save(self, filepath, overwrite=True):
-        """Writes a .keras file: architecture and weights."""
+        """Writes a .keras file: architecture, weights, and what compile() was given."""
         _may_write(filepath, overwrite)
         check(lib.xfer_model_save(self._model_handle(), os.fsencode(filepath)))
 
     def save_weights(self, filepath, overwrite=True):
-        """Writes a .safetensors file."""
+        """Writes a .weights.h5 file as Keras does, or a .safetensors file."""
         _may_write(filepath, overwrite)
         check(lib.xfer_model_save_weights(self._model_handle(), os.fsencode(filepath)))
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False):
-        """Reads .safetensors or legacy Keras .h5; returns {"loaded", "skipped", "mismatched", "missing"}.
+        """Reads .weights.h5, .keras, .safetensors or a legacy Keras .h5; returns what became of each tensor:
+        {"loaded", "skipped", "mismatched", "missing"}, which stays as `load_report`.
 
-        Strict by default: a file that does not fit raises XferError and changes nothing.
+        Strict by default: a file that does not fit raises XferError and changes nothing. by_name reads layers of equal names only;
+        skip_mismatch leaves weights of another shape as they are.
         """
         options = encode({"by_name": bool(by_name), "skip_mismatch": bool(skip_mismatch)})
-        return json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
+        self.load_report = json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
+        return self.load_report
 
 
 Functional = Model
@@ -279,6 +289,17 @@ class Sequential(Model):
     def _model_handle(self):
         self._handle  # noqa: B018 - raises while unbuilt
         return self._built[0]
+
+    def to_json(self, **kwargs):
+        if self._built is not None or not self._stack:
+            return super().to_json(**kwargs)
+        # Without an input's shape the layers alone are the config.
+        handles, count = array_of([layer._handle for layer in self._stack])
+        title = None if self._title is None else str(self._title).encode()
+        model = make("model", lib.xfer_sequential_create, handles, count, title)
+        self._title = text(lib.xfer_layer_name, make("layer", lib.xfer_model_as_layer, model))
+        document = text(lib.xfer_model_to_json, model)
+        return json.dumps(json.loads(document), **kwargs) if kwargs else document
 
     def build(self, input_shape):
         """Makes the weights for inputs of this shape, the batch dimension included."""
@@ -372,16 +393,25 @@ def _from_handle(handle):
     model = Sequential.__new__(Sequential)
     layer = make("layer", lib.xfer_model_as_layer, handle)
     model._built, model._pending_compile, model._known = (handle, layer), None, {}
-    model._first, *model._stack = Model.layers.fget(model)
+    found = Model.layers.fget(model)
     model._title, model._flag = text(lib.xfer_layer_name, layer), bool(Layer.trainable.fget(model))
+    if "build_input_shape" in document["config"]:
+        model._first, *model._stack = found
+    else:
+        model._built, model._first, model._stack = None, None, found
     return model
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """The model of a .keras file. It is not compiled, whatever `compile` says."""
+    """The model of a .keras file or of a legacy .h5. With `compile`, a model that was compiled when it was saved is so again."""
     if custom_objects:
         raise error(UNSUPPORTED, "load_model: `custom_objects` is not supported")
-    return _from_handle(make("model", lib.xfer_model_load, os.fsencode(filepath)))
+    if not safe_mode:
+        raise error(UNSUPPORTED, "load_model: `safe_mode=False` is not supported: code in a file is never run")
+    handle = make("model", lib.xfer_model_load_with, os.fsencode(filepath), encode({"compile": bool(compile)}))
+    model = _from_handle(handle)
+    model._restore_compiled(handle)
+    return model
 
 
 def save_model(model, filepath, overwrite=True):
@@ -396,6 +426,14 @@ def model_from_json(json_string, custom_objects=None):
     return _from_handle(make("model", lib.xfer_model_from_json, json_string.encode()))
 
 
-def clone_model(model):
-    """The same architecture with fresh weights."""
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
+    """The same architecture with fresh weights, not compiled."""
+    given = {"input_tensors": input_tensors, "clone_function": clone_function, "call_function": call_function, **kwargs}
+    for name, value in given.items():
+        if value is not None:
+            raise error(UNSUPPORTED, f"clone_model: `{name}` is not supported")
+    if recursive:
+        raise error(UNSUPPORTED, "clone_model: `recursive` goes with `clone_function`, which is not supported")
+    if not isinstance(model, Model):
+        raise ValueError(f"clone_model takes a Functional or Sequential model, {type(model).__name__} was given")
     return model_from_json(model.to_json())

@@ -8,7 +8,7 @@ import numpy as np
 from ._c import lib
 from ._errors import check
 from ._handle import array_of, fill_int
-from ._objects import Configured, resolve
+from ._objects import Configured, adopted, resolve
 from .tensor import data_handle
 from .weight import Weight
 
@@ -109,3 +109,8 @@ class SGD(Optimizer):
 def get(identifier):
     """An optimizer from a string ("adam", "sgd"), a config or an optimizer."""
     return resolve(identifier, Optimizer, {"adam": Adam, "Adam": Adam, "sgd": SGD, "SGD": SGD}, "optimizer")
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Optimizer, globals())

@@ -8,9 +8,9 @@ import numpy as np
 
 from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
-from ._errors import NOT_COMPILED, UNSUPPORTED, error
+from ._errors import NOT_COMPILED, UNSUPPORTED, check, error
 from ._fit import FitLoop
-from ._handle import array_of, make, text_once
+from ._handle import Handle, array_of, make, optional_text, text_once
 from ._run import Run
 from .data import ArrayBatches, BatchSource, Dataset, class_weighted, is_batches
 from .tensor import data_handle, label_handle, take, weight_handle
@@ -100,6 +100,22 @@ class Trainable:
         self._trainer = make("trainer", lib.xfer_model_compile, model, optimizer._handle, loss._handle, handles, count)
         self.optimizer, self.loss = optimizer, loss
         self._compiled_metrics = self._compiled_metrics if made is None else tuple(made)
+
+    def _restore_compiled(self, handle):
+        """Takes over what a file said about compiling, if it said anything."""
+        config = optional_text(lib.xfer_model_compile_config, handle, absent=NOT_COMPILED)
+        if config is None:
+            return
+        config = json.loads(config)
+        count = len(config["metrics"] or [])
+        trainer, optimizer, loss = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        metrics, made = (ctypes.c_void_p * max(1, count))(), ctypes.c_size_t()
+        check(lib.xfer_model_compiled(handle, trainer, optimizer, loss, metrics, count, made))
+        self._trainer = Handle(trainer.value, "trainer")
+        self.optimizer = optimizers.adopt(Handle(optimizer.value, "optimizer"), config["optimizer"]["class_name"])
+        self.loss = losses.adopt(Handle(loss.value, "loss"), config["loss"]["class_name"])
+        names = [m if isinstance(m, str) else m["class_name"] for m in config["metrics"] or []]
+        self._compiled_metrics = tuple(metric_module.adopt(Handle(m, "metric"), name) for m, name in zip(metrics, names))
 
     @property
     def metrics(self):

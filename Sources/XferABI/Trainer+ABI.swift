@@ -15,6 +15,38 @@ import XferCore
   }
 }
 
+@c @implementation public func xfer_model_compiled(
+  _ model: OpaquePointer?, _ trainer: UnsafeMutablePointer<OpaquePointer?>?, _ optimizer: UnsafeMutablePointer<OpaquePointer?>?,
+  _ loss: UnsafeMutablePointer<OpaquePointer?>?, _ metrics: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int,
+  _ metricCount: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let compiled = try compiled(object(model, .model, "model"))
+    let room = try elements(metrics.map { UnsafePointer($0) }, capacity, "metrics").count
+    guard metrics == nil || compiled.metrics.count <= room else {
+      throw invalid("there are \(compiled.metrics.count) metrics, metrics has room for \(room)")
+    }
+    trainer?.pointee = HandleTable.insert(compiled, .trainer)
+    optimizer?.pointee = HandleTable.insert(compiled.optimizer, .optimizer)
+    loss?.pointee = HandleTable.insert(compiled.loss, .loss)
+    metricCount?.pointee = compiled.metrics.count
+    for (index, metric) in compiled.metrics.enumerated() { metrics?[index] = HandleTable.insert(metric, .metric) }
+  }
+}
+
+@c @implementation public func xfer_model_compile_config(
+  _ model: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call { try give(buffer, capacity, length) { try compiled(object(model, .model, "model")).compileConfig.text() } }
+}
+
+private func compiled(_ model: Model) throws -> Trainer {
+  guard let trainer = model.trainer else {
+    throw XferError(XFER_E_NOT_COMPILED, "model '\(model.name)' is not compiled: call xfer_model_compile first")
+  }
+  return trainer
+}
+
 @c @implementation public func xfer_trainer_fit(
   _ trainer: OpaquePointer?, _ options: UnsafePointer<xfer_fit_options>?, _ history: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {

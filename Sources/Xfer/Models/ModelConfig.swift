@@ -40,11 +40,27 @@ struct Deserializer {
     let model: Model
     switch className {
     case "Functional", "Model": model = try functional(config)
-    case "Sequential":
-      model = try Sequential((config["layers"]?.arrayValue ?? []).map { try layer($0) }, name: config["name"]?.stringValue)
-    default: throw XferError.unsupported("a model of class '\(className)'; Functional and Sequential are supported")
+    case "Sequential": model = try sequential(config)
+    default: throw XferError.unsupported(
+        "a model of class '\(className)': Functional and Sequential models are supported, classes of a program's own are not")
     }
     if config["trainable"]?.boolValue == false { model.setOwnTrainable(false) }
+    return model
+  }
+
+  private func sequential(_ config: JSONValue) throws -> Model {
+    // Keras 1 wrote the list of layers alone.
+    let entries = config.arrayValue ?? config["layers"]?.arrayValue ?? []
+    guard let first = entries.first else { throw XferError.format("a Sequential without layers in the model's config") }
+    var layers = try entries.map { try layer($0) }
+    // Keras 1 and 2 put the input's shape into the first layer's config.
+    let sample = first["config"]?["batch_input_shape"] ?? first["config"]?["batch_shape"]
+    if !(layers[0] is InputLayer), let sample, !sample.isNull {
+      var input = try Configuration(["batch_shape": sample, "dtype": first["config"]?["dtype"] ?? .null], for: "InputLayer")
+      layers.insert(try InputLayer(config: &input), at: 0)
+    }
+    let model = try Sequential(layers, name: config["name"]?.stringValue)
+    if model.inputs.isEmpty, let shape = config["build_input_shape"]?.arrayValue { try model.build(inputShape: shape.map(\.intValue)) }
     return model
   }
 
@@ -76,7 +92,8 @@ struct Deserializer {
           waiting.append(item)
           continue
         }
-        symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: call.training)
+        let implied = call.training == KerasClasses.trainingDefaults[type(of: layer).className]
+        symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: implied ? nil : call.training)
       }
       guard waiting.count < pending.count else {
         throw XferError.format("the model's config: '\(waiting[0].name)' reads a layer that does not exist or depends on itself")
@@ -84,9 +101,13 @@ struct Deserializer {
       pending = waiting
     }
     func ends(_ key: String) throws -> [SymbolicTensor] {
-      let list = config[key]?.arrayValue ?? []
-      let items = list.first?.stringValue != nil ? [JSONValue.array(list)] : list
-      return try items.map { item in
+      // One by itself, a list of them, or a dictionary by name.
+      func flat(_ item: JSONValue) -> [JSONValue] {
+        if item.arrayValue?.first?.stringValue != nil { return [item] }
+        if let members = item.objectValue { return members.sorted { $0.key < $1.key }.flatMap { flat($0.value) } }
+        return (item.arrayValue ?? []).flatMap(flat)
+      }
+      return try flat(config[key] ?? []).map { item in
         guard let name = item.arrayValue?.first?.stringValue, let call = item.arrayValue?.dropFirst().first?.intValue,
           let symbol = symbol(name, call, item.arrayValue?.dropFirst(2).first?.intValue ?? 0)
         else { throw XferError.format("the model's config: '\(key)' names \(item.text()), which does not exist") }
@@ -105,14 +126,30 @@ private struct InboundCall {
   init(_ json: JSONValue, layer: String) throws {
     if let arguments = json["args"] {
       collect(arguments)
-      training = json["kwargs"]?["training"]?.boolValue
+      for (key, value) in json["kwargs"]?.objectValue ?? [:] {
+        switch (key, value) {
+        case ("training", _): training = value.boolValue
+        case (_, .null), (_, .bool(false)): break
+        // The input by its name: layer(inputs=x).
+        case ("inputs", _) where sources.isEmpty: collect(value)
+        default: throw XferError.unsupported("layer '\(layer)' is called with \(key) = \(value.text()), which is not supported")
+        }
+      }
     } else {
-      for item in json.arrayValue ?? [] {
+      let items = json.arrayValue ?? []
+      // Keras 2.4 and later write a single input without the list around it.
+      for item in items.first?.stringValue != nil ? [json] : items {
         guard let list = item.arrayValue, list.count >= 3, let name = list[0].stringValue, let call = list[1].intValue else {
           throw XferError.format("the model's config: layer '\(layer)' has an inbound node that cannot be read: \(item.text())")
         }
         sources.append((name, call, list[2].intValue ?? 0))
-        if list.count > 3, let explicit = list[3]["training"]?.boolValue { training = explicit }
+        for (key, value) in list.count > 3 ? list[3].objectValue ?? [:] : [:] {
+          switch (key, value) {
+          case ("training", _): training = value.boolValue
+          case (_, .null), (_, .bool(false)): break
+          default: throw XferError.unsupported("layer '\(layer)' is called with \(key) = \(value.text()), which is not supported")
+          }
+        }
       }
     }
     guard !sources.isEmpty else { throw XferError.format("the model's config: layer '\(layer)' is called on nothing") }

@@ -150,13 +150,16 @@ extension Model {
   public func predict(_ x: Tensor, batchSize: Int = 32) throws -> Tensor {
     guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
     guard let count = x.shape.first, count > 0 else { throw XferError.data("there are no samples: x has shape \(x.shape)") }
-    let row = outputs[0].shape.dropFirst().map { $0 ?? 1 }
-    let result = try Tensor(zeros: [count] + row)
+    var made: Tensor?
     for start in stride(from: 0, to: count, by: batchSize) {
       let part = try self(x.rows(start..<min(start + batchSize, count)))
+      // What a row looks like is known only now where the model takes inputs of any size.
+      let row = part.shape.dropFirst()
+      let result = try made ?? Tensor(zeros: [count] + row)
       (result.data + start * row.reduce(1, *) * 4).copyMemory(from: part.data, byteCount: part.byteCount)
+      made = result
     }
-    return result
+    return try made ?? { throw XferError.internal("no batch was computed") }()
   }
 }
 

@@ -121,7 +121,7 @@ public final class Trainer {
 
   /// What a training step of this batch size would run.
   public func plan(batchSize: Int, targetShape: [Int]) throws -> Plan {
-    let shape = [batchSize] + model.inputs[0].shape.dropFirst().map { $0 ?? 1 }
+    let shape = try model.inputShapes(batchSize: batchSize)[0]
     let key = Key(
       x: TensorDescription(shape, model.inputs[0].dtype), y: TensorDescription([batchSize] + targetShape, loss.targetDType), weighted: false,
       training: true, backend: Backend.choiceGeneration)

@@ -21,16 +21,16 @@ import XferCore
   _ metricCount: UnsafeMutablePointer<Int>?
 ) -> xfer_status {
   call {
-    let compiled = try compiled(object(model, .model, "model"))
+    let found = try compiled(object(model, .model, "model"))
     let room = try elements(metrics.map { UnsafePointer($0) }, capacity, "metrics").count
-    guard metrics == nil || compiled.metrics.count <= room else {
-      throw invalid("there are \(compiled.metrics.count) metrics, metrics has room for \(room)")
+    guard metrics == nil || found.metrics.count <= room else {
+      throw invalid("there are \(found.metrics.count) metrics, metrics has room for \(room)")
     }
-    trainer?.pointee = HandleTable.insert(compiled, .trainer)
-    optimizer?.pointee = HandleTable.insert(compiled.optimizer, .optimizer)
-    loss?.pointee = HandleTable.insert(compiled.loss, .loss)
-    metricCount?.pointee = compiled.metrics.count
-    for (index, metric) in compiled.metrics.enumerated() { metrics?[index] = HandleTable.insert(metric, .metric) }
+    trainer?.pointee = HandleTable.insert(found, .trainer)
+    optimizer?.pointee = HandleTable.insert(found.optimizer, .optimizer)
+    loss?.pointee = HandleTable.insert(found.loss, .loss)
+    metricCount?.pointee = found.metrics.count
+    for (index, metric) in found.metrics.enumerated() { metrics?[index] = HandleTable.insert(metric, .metric) }
   }
 }
 

@@ -12,7 +12,7 @@ enum KerasWeights {
     func visit(_ layer: Layer, _ group: String) throws {
       guard seen.insert(ObjectIdentifier(layer)).inserted else { return }
       let parts = layer.weightGroups
-      for (part, weights) in parts.contains(where: { $0.group.isEmpty }) ? parts : [("", [])] + parts {
+      for (part, weights) in parts.contains(where: { $0.group.isEmpty }) ? parts : [(group: "", weights: [])] + parts {
         let vars = "\(group)\(part.isEmpty ? "" : "/\(part)")/vars"
         try file.createGroup(vars)
         try file.setStrings(vars, "name", [part.isEmpty ? layer.name : part], scalar: true)
@@ -101,8 +101,7 @@ enum KerasWeights {
 
   /// The layers within with the names of their groups.
   private static func children(of layer: Layer) -> [(layer: Layer, group: String)] {
-    if let names = layer.sublayerGroups { return zip(layer.sublayers, names).map { ($0, $1) } }
     let names = LocalNames()
-    return layer.sublayers.map { ($0, "layers/\(names.next(AutomaticName.snakeCase(type(of: $0).className)))") }
+    return layer.sublayers.map { ($0, layer.attribute(of: $0) ?? "layers/\(names.next(AutomaticName.snakeCase(type(of: $0).className)))") }
   }
 }

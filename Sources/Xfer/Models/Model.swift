@@ -30,7 +30,7 @@ public class Model: Layer {
   }
 
   /// A model whose network ``rewire(inputs:outputs:)`` brings later.
-  init(unconnected name: String) throws {
+  init(unconnected name: String) {
     (inputs, outputs) = ([], [])
     super.init(name: name)
   }

@@ -13,7 +13,7 @@ public final class Sequential: Model {
     let first = layers[0] as? InputLayer
     stack = first == nil ? layers : Array(layers.dropFirst())
     guard !stack.contains(where: { $0 is InputLayer }) else { throw XferError.invalid("Sequential: an Input can only come first") }
-    try super.init(unconnected: name ?? AutomaticName.next(for: "Sequential"))
+    super.init(unconnected: name ?? AutomaticName.next(for: "Sequential"))
     if let first {
       try connect(from: first)
     } else if let inner = layers[0] as? Model, let symbol = inner.inputs.first {
@@ -62,7 +62,7 @@ public final class Sequential: Model {
   public override var serialized: JSONValue {
     var entry: [String: JSONValue] = ["module": "keras", "class_name": "Sequential", "config": config, "registered_name": nil]
     if let input = inputs.first { entry["build_config"] = ["input_shape": openShape(input.shape)] }
-    if let trainer { entry["compile_config"] = trainer.compileConfig } else if !inputs.isEmpty { entry["compile_config"] = [:] }
+    entry["compile_config"] = trainer?.compileConfig ?? [:]
     return .object(entry)
   }
 }

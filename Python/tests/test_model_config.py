@@ -97,7 +97,8 @@ def test_from_config(keras):
     model = build(keras)
     again = keras.Model.from_config(model.get_config())
     assert again.to_json() == model.to_json()
-    assert [w.path for w in again.weights] == PATHS
+    # A Sequential whose config has its Input is built by itself.
+    assert [w.path for w in again.weights] == [p.replace("s1/s2/", "s2/") for p in PATHS]
     line = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     assert keras.Sequential.from_config(line.get_config()).to_json() == line.to_json()
 

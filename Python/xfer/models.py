@@ -8,7 +8,7 @@ from itertools import chain
 from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
-from ._handle import array_of, encode, make, text, text_once
+from ._handle import array_of, dims_of, encode, make, text, text_once
 from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, shape_argument, wrap
@@ -225,9 +225,9 @@ class Sequential(Model):
 
     def __init__(self, layers=None, trainable=True, name=None):
         _real_bool(trainable)
-        self._stack, self._first, self._built = [], None, None
         self._title, self._flag = name, trainable
         self._pending_compile = None
+        self._stack, self._first, self._built = [], None, None
         self._known = {}
         for layer in layers or []:
             self._append(layer)
@@ -264,51 +264,72 @@ class Sequential(Model):
     def _rebuild(self):
         """Makes the library's model anew, keeping every layer's own `trainable`."""
         self._built = self._trainer = None
-        if not self._stack or (self._first is None and not isinstance(self._stack[0], Model)):
+        if not self._stack or (self._first is None and not _knows_its_shape(self._stack[0])):
             return
-        stack = ([self._first] if self._first is not None else []) + self._stack
         build_stack(self._first, self._stack)
+        self._built = self._assemble()
+
+    def _assemble(self):
+        """The library's model of the layers: (model, the same as a layer)."""
+        stack = ([self._first] if self._first is not None else []) + self._stack
         handles, count = array_of([layer._handle for layer in stack])
         title = None if self._title is None else str(self._title).encode()
         model = make("model", lib.xfer_sequential_create, handles, count, title)
-        self._built = model, make("layer", lib.xfer_model_as_layer, model)
-        self._title = text(lib.xfer_layer_name, self._built[1])
+        layer = make("layer", lib.xfer_model_as_layer, model)
+        self._title = text(lib.xfer_layer_name, layer)
         self._known = {layer.name: layer for layer in self._stack}
         if not self._flag:
-            flags = [(layer, layer.trainable) for top in self._stack for layer in _all_layers(top)]
-            check(lib.xfer_layer_set_trainable(self._built[1], 0))
-            for layer, flag in flags:
-                layer.trainable = flag
+            flags = [(inner, inner.trainable) for top in self._stack for inner in _all_layers(top)]
+            check(lib.xfer_layer_set_trainable(layer, 0))
+            for inner, flag in flags:
+                inner.trainable = flag
+        return model, layer
+
+    # Without an input's shape the library has a model that is not connected yet (`_loose`): another model it stands in may build it.
+    @property
+    def _built(self):
+        if self._ready is None and self._loose is not None:
+            if "build_input_shape" in json.loads(text(lib.xfer_model_to_json, self._loose[0]))["config"]:
+                self._built = self._loose
+                self._compile_pending()
+        return self._ready
+
+    @_built.setter
+    def _built(self, pair):
+        self._ready, self._loose = pair, None
+
+    def _compile_pending(self):
+        if self._pending_compile is not None:
+            arguments, self._pending_compile = self._pending_compile, None
+            self._compile(*arguments)
+
+    def _handles(self):
+        if self._built is not None:
+            return self._built
+        if self._loose is None:
+            if not self._stack:
+                raise error(STATE, f"Sequential '{self._title or ''}' has no layers and no input shape yet")
+            self._loose = self._assemble()
+        return self._loose
 
     @property
     def _handle(self):
-        if self._built is None:
-            raise error(STATE, f"Sequential '{self._title or ''}' has no input shape yet: begin with an Input, or call build()")
-        return self._built[1]
+        return self._handles()[1]
 
     def _model_handle(self):
-        self._handle  # noqa: B018 - raises while unbuilt
-        return self._built[0]
-
-    def to_json(self, **kwargs):
-        if self._built is not None or not self._stack:
-            return super().to_json(**kwargs)
-        # Without an input's shape the layers alone are the config.
-        handles, count = array_of([layer._handle for layer in self._stack])
-        title = None if self._title is None else str(self._title).encode()
-        model = make("model", lib.xfer_sequential_create, handles, count, title)
-        self._title = text(lib.xfer_layer_name, make("layer", lib.xfer_model_as_layer, model))
-        document = text(lib.xfer_model_to_json, model)
-        return json.dumps(json.loads(document), **kwargs) if kwargs else document
+        return self._handles()[0]
 
     def build(self, input_shape):
         """Makes the weights for inputs of this shape, the batch dimension included."""
-        if self._built is None:
+        if self._built is not None:
+            return
+        if self._loose is not None:
+            check(lib.xfer_layer_build(self._loose[1], *dims_of(shape_argument(input_shape))))
+            self._built  # noqa: B018 - takes over what is connected now
+        else:
             self._first = Layer("InputLayer", {"shape": list(shape_argument(input_shape))[1:]})
             self._rebuild()
-            if self._pending_compile is not None:
-                arguments, self._pending_compile = self._pending_compile, None
-                self._compile(*arguments)
+            self._compile_pending()
 
     def _ready_for(self, x, y):
         if self._built is None and self._stack:
@@ -348,11 +369,15 @@ class Sequential(Model):
     @trainable.setter
     def trainable(self, value):
         self._flag = bool(value)
-        if self._built is not None:
+        if self._built is not None or self._loose is not None:
             Layer.trainable.fset(self, value)
         else:
             for layer in self._stack:
                 layer.trainable = value
+
+
+def _knows_its_shape(layer):
+    return isinstance(layer, Model) and (not isinstance(layer, Sequential) or layer._built is not None)
 
 
 def _first_batch(x):
@@ -392,13 +417,14 @@ def _from_handle(handle):
         return model
     model = Sequential.__new__(Sequential)
     layer = make("layer", lib.xfer_model_as_layer, handle)
-    model._built, model._pending_compile, model._known = (handle, layer), None, {}
+    model._known, model._pending_compile, model._built = {}, None, (handle, layer)
     found = Model.layers.fget(model)
     model._title, model._flag = text(lib.xfer_layer_name, layer), bool(Layer.trainable.fget(model))
     if "build_input_shape" in document["config"]:
         model._first, *model._stack = found
     else:
         model._built, model._first, model._stack = None, None, found
+        model._loose = handle, layer
     return model
 
 

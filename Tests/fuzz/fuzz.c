@@ -22,7 +22,7 @@ static void child(const char *folder, size_t total, uint64_t seed, char **folder
   for (int i = 0; i < folder_count; i++) add_folder(folders[i]);
   while (shared->next < total) {
     int kind = 0;
-    shared->kind = samples[shared->next % sample_count].kind;
+    shared->kind = sample_of(shared->next)->kind;
     alarm(SECONDS);
     xfer_status status = fuzz_one(folder, seed, shared->next, &kind);
     alarm(0);

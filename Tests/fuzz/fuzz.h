@@ -225,9 +225,21 @@ static int mutate_entry(unsigned char *bytes, size_t count) {
 
 /* ---- One file ---- */
 
+/* The sample file `index` is made from: the kinds take turns, as far as there are samples of them. */
+static const fuzz_sample *sample_of(size_t index) {
+  int kind = (int)(index % KINDS);
+  size_t of_kind = 0;
+  for (size_t i = 0; i < sample_count; i++) of_kind += samples[i].kind == kind;
+  if (!of_kind) return &samples[index % sample_count];
+  size_t turn = index / KINDS % of_kind;
+  for (size_t i = 0; i < sample_count; i++)
+    if (samples[i].kind == kind && turn-- == 0) return &samples[i];
+  return &samples[0];
+}
+
 /* Makes file `index` of this seed in `folder`, loads it and gives the status; *kind is set to what it was. */
 static xfer_status fuzz_one(const char *folder, uint64_t seed, size_t index, int *kind) {
-  const fuzz_sample *sample = &samples[index % sample_count];
+  const fuzz_sample *sample = sample_of(index);
   random_state = seed * 0x100000001b3ull + index;
   draw();
   size_t capacity = sample->count + 4096, count = sample->count;

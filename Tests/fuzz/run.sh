@@ -15,6 +15,8 @@ read -ra libraries < <(pkg-config --libs xfer)
 sanitizer=()
 compiler=$(command -v clang || command -v cc)
 if [ "${XFER_FUZZ_SANITIZER:-address}" = address ]; then sanitizer=(-fsanitize=address -fno-omit-frame-pointer); fi
+# The sanitizer's symbols are exported, which not every linker does.
+case "$compiler" in *clang) command -v ld.lld >/dev/null && sanitizer+=(-fuse-ld=lld) ;; esac
 "$compiler" -std=gnu11 -O1 -g -Wall -Wextra "${sanitizer[@]}" "${flags[@]}" "$here/fuzz.c" -o "$work/fuzz" "${libraries[@]}" -lm -lpthread
 # Leaks of a process that goes on are looked for by the soak test; here memory that is large at once counts.
 export ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=1:max_allocation_size_mb=4096:handle_segv=1:abort_on_error=0"

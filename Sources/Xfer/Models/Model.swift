@@ -137,10 +137,15 @@ public class Model: Layer {
     func inbound(_ node: FunctionalNode) -> JSONValue {
       let arguments = node.inputs.map(tensor)
       let mergesList = node.layer.mergesInputs && !(node.layer is Model)
-      return [
+      var entry: [String: JSONValue] = [
         "args": mergesList ? [.array(arguments)] : .array(arguments),
         "kwargs": node.training.map { ["training": .bool($0)] } ?? [:],
       ]
+      // Keras passes over this key; it tells a given value from the default Keras itself writes there.
+      if let training = node.training, training == KerasClasses.trainingDefaults[type(of: node.layer).className] {
+        entry["explicit_training"] = true
+      }
+      return .object(entry)
     }
     let members = layers.map { layer -> JSONValue in
       var entry = layer.serialized.objectValue ?? [:]

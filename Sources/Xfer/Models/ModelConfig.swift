@@ -79,8 +79,9 @@ struct Deserializer {
       }
       for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
     }
+    let counted = try Self.countingThemselves(entries, pending.map { try InboundCall($0.node, layer: $0.name) }, ends: config["output_layers"] ?? [])
     func symbol(_ layer: String, _ call: Int, _ output: Int) -> SymbolicTensor? {
-      symbols[layer]?[call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
+      symbols[layer]?[counted.contains(layer) ? call - 1 : call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
     }
     // Calls may be listed before what they read: go round until nothing moves.
     while !pending.isEmpty {
@@ -92,7 +93,7 @@ struct Deserializer {
           waiting.append(item)
           continue
         }
-        let implied = call.training == KerasClasses.trainingDefaults[type(of: layer).className]
+        let implied = !call.explicit && call.training == KerasClasses.trainingDefaults[type(of: layer).className]
         symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: implied ? nil : call.training)
       }
       guard waiting.count < pending.count else {
@@ -118,12 +119,32 @@ struct Deserializer {
   }
 }
 
+extension Deserializer {
+  /// The models within whose calls are counted from 1: Keras 2 takes a model itself for its first call. There no reader names number 0.
+  private static func countingThemselves(_ entries: [JSONValue], _ calls: [InboundCall], ends: JSONValue) throws -> Set<String> {
+    let models = entries.filter { entry in
+      ["Functional", "Model", "Sequential"].contains(entry["class_name"]?.stringValue ?? "")
+        && entry["inbound_nodes"]?.arrayValue?.first?.arrayValue != nil
+    }.compactMap { $0["name"]?.stringValue ?? $0["config"]?["name"]?.stringValue }
+    guard !models.isEmpty else { return [] }
+    var firstRead = Set(calls.flatMap(\.sources).filter { $0.call == 0 }.map(\.layer))
+    let ends = ends.arrayValue ?? []
+    for end in ends.first?.stringValue != nil ? [.array(ends)] : ends {
+      if let list = end.arrayValue, list.count > 1, let name = list[0].stringValue, list[1].intValue == 0 { firstRead.insert(name) }
+    }
+    return Set(models).subtracting(firstRead)
+  }
+}
+
 /// One entry of `inbound_nodes`: Keras 3's args/kwargs, or the nested lists of Keras 2.
 private struct InboundCall {
   var sources: [(layer: String, call: Int, output: Int)] = []
   var training: Bool?
+  /// Whether `training` was given, even where it is what Keras writes without being told.
+  var explicit = false
 
   init(_ json: JSONValue, layer: String) throws {
+    explicit = json["explicit_training"]?.boolValue ?? false
     if let arguments = json["args"] {
       collect(arguments)
       for (key, value) in json["kwargs"]?.objectValue ?? [:] {

@@ -15,9 +15,10 @@ public final class Sequential: Model {
     guard !stack.contains(where: { $0 is InputLayer }) else { throw XferError.invalid("Sequential: an Input can only come first") }
     super.init(unconnected: name ?? AutomaticName.next(for: "Sequential"))
     if let first {
-      try connect(from: first)
+      try NameScope.within(self.name) { try connect(from: first) }
     } else if let inner = layers[0] as? Model, let symbol = inner.inputs.first {
-      try connect(from: InputLayer(shape: Array(symbol.shape.dropFirst()), dtype: symbol.dtype))
+      let input = try InputLayer(shape: Array(symbol.shape.dropFirst()), dtype: symbol.dtype)
+      try NameScope.within(self.name) { try connect(from: input) }
     }
   }
 
@@ -31,10 +32,10 @@ public final class Sequential: Model {
     try connect(from: InputLayer(shape: Array(shape.dropFirst())))
   }
 
-  /// Calls the layers one on the other, within this model's name.
+  /// Calls the layers one on the other; this model's name is the scope already.
   private func connect(from input: InputLayer) throws {
     let symbol = input.symbol()
-    try rewire(inputs: [symbol], outputs: [NameScope.within(name) { try stack.reduce(symbol) { try $1($0) } }])
+    try rewire(inputs: [symbol], outputs: [stack.reduce(symbol) { try $1($0) }])
     markBuilt()
   }
 

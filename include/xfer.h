@@ -152,10 +152,18 @@ xfer_status xfer_layer_apply_all(xfer_layer *layer, const xfer_symbol *const *in
                                  xfer_symbol **outputs, size_t capacity, size_t *output_count);
 xfer_status xfer_layer_call_all(xfer_layer *layer, xfer_tensor *const *inputs, size_t count, int32_t training, xfer_tape *tape,
                                 xfer_tensor **outputs, size_t capacity, size_t *output_count);
+/* Keras' call arguments besides the inputs and `training`, for the calls that follow: {"use_causal_mask":true,
+ * "return_attention_scores":true} of MultiHeadAttention. "inputs":["query","value","attention_mask"] names the inputs
+ * where they are not the first ones in Keras' order. NULL or "" for none; unknown ones are XFER_E_INVALID_ARGUMENT. A
+ * call on symbols keeps the arguments it was made with. */
+xfer_status xfer_layer_set_call_arguments(xfer_layer *layer, const char *arguments);
 /* How many outputs a call has: 1 but for models with more and layers that say so. */
 xfer_status xfer_layer_output_count(const xfer_layer *layer, size_t *count);
 /* Makes the weights for inputs of this shape (with the batch dimension; -1 where open). */
 xfer_status xfer_layer_build(xfer_layer *layer, int32_t rank, const int64_t *dims);
+/* Normalization learns mean and variance from a batch; `more` 1 adds it to the batches of the calls before, 0 begins
+ * anew. Builds the layer if need be. XFER_E_UNSUPPORTED for layers of other classes. */
+xfer_status xfer_layer_adapt(xfer_layer *layer, const xfer_tensor *data, int32_t more);
 /* {"class_name":..., "config":{...}} as Keras writes it. */
 xfer_status xfer_layer_config(const xfer_layer *layer, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_layer_name(const xfer_layer *layer, char *buffer, size_t capacity, size_t *length);

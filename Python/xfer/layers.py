@@ -3,14 +3,16 @@
 import functools
 import inspect
 
+from . import layers_more
 from .custom import CustomKernel, Lambda
 from .layer import Layer, settings
+from .layers_more import *  # noqa: F403
 from .symbol import Input
 
 __all__ = [
     "Activation", "Add", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D", "CustomKernel", "Dense",
     "DepthwiseConv2D", "Dropout", "Flatten", "GlobalAveragePooling2D", "Input", "InputLayer", "Lambda", "Layer", "MaxPooling2D", "ReLU",
-    "Rescaling", "SeparableConv2D", "Softmax", "ZeroPadding2D", "add", "concatenate",
+    "Rescaling", "SeparableConv2D", "Softmax", "ZeroPadding2D", "add", "concatenate", *layers_more.__all__,
 ]
 
 

@@ -53,6 +53,9 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("What is fine-tuned: all, last:N (layers), from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
   var unfreeze = Unfreeze.all
 
+  @Option(help: ArgumentHelp("\(Augment.help)", valueName: "changes"))
+  var augment: Augment?
+
   @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
   var batchSize = 32
 

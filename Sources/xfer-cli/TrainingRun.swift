@@ -3,6 +3,8 @@ import Xfer
 /// The workflow of `xfer train`: base frozen, head trained, base unfrozen, everything fine-tuned.
 struct TrainingRun {
   let model: Model
+  /// What is trained: `model`, behind the random changes of the images where there are any. They share all weights.
+  private let trained: Model
   var result: TrainingResult
   private let options: Train
   private let base: Model
@@ -31,12 +33,22 @@ struct TrainingRun {
     base.trainable = false
 
     let input = try Input(shape: [size.height, size.width, 3])
-    var x = try base(input, training: false)
+    let x = try base(input, training: false)
     guard x.shape.count == 4 || x.shape.count == 2 else {
       throw XferError.shape("\(baseName) gives \(x.shape.dropFirst().map { $0 ?? 0 }): features [h, w, channels] or [features] are wanted")
     }
-    if x.shape.count == 4 { x = try GlobalAveragePooling2D()(x) }
-    model = try Model(input, Dense(names.count == 2 ? 1 : names.count)(x))
+    let pooling = x.shape.count == 4 ? GlobalAveragePooling2D() : nil
+    let dense = Dense(names.count == 2 ? 1 : names.count)
+    func head(_ features: SymbolicTensor) throws -> SymbolicTensor { try dense(pooling.map { try $0(features) } ?? features) }
+    model = try Model(input, head(x))
+    let changes = try options.augment?.layers(seed: Int(options.seed)) ?? []
+    if changes.isEmpty {
+      trained = model
+    } else {
+      let start = try Input(shape: [size.height, size.width, 3])
+      let changed = try changes.reduce(start) { try $1($0) }
+      trained = try Model(start, head(base(changed, training: false)))
+    }
     model.metadata = ["class_names": .array(names.map { .string($0) })]
     classifier = try Classifier(model, baseName)
     self.options = options
@@ -70,7 +82,7 @@ struct TrainingRun {
     }
     try compile(options.learningRate)
     note("validating before training")
-    result.before = try model.evaluate(InterruptibleDataset(validation))
+    result.before = try trained.evaluate(InterruptibleDataset(validation))
     try phase("head", epochs: options.epochs)
     if options.fineTuneEpochs > 0, !options.unfreeze.isNone {
       try options.unfreeze.apply(to: base)
@@ -79,18 +91,18 @@ struct TrainingRun {
     }
     // What the report says of memory is the training's, not that of the plan made for the report.
     result.peakBytes = peakResidentBytes()
-    result.plan = try model.plan(batchSize: options.batchSize, training: true).json
+    result.plan = try trained.plan(batchSize: options.batchSize, training: true).json
   }
 
   private func compile(_ rate: Double) throws {
-    try model.compile(optimizer: Adam(learningRate: rate), loss: classifier.loss, metrics: [classifier.accuracy])
+    try trained.compile(optimizer: Adam(learningRate: rate), loss: classifier.loss, metrics: [classifier.accuracy])
   }
 
   private mutating func phase(_ name: String, epochs: Int) throws {
-    let trained = model.trainableWeights.reduce(0) { $0 + $1.count }
-    note("\(name): \(trained) of \(model.countParams()) parameters are trained")
+    let parameters = model.trainableWeights.reduce(0) { $0 + $1.count }
+    note("\(name): \(parameters) of \(model.countParams()) parameters are trained")
     let audit = FreezeAudit(model)
-    var phase = TrainingResult.Phase(name: name, trainedParameters: trained, frozenWeights: audit.count)
+    var phase = TrainingResult.Phase(name: name, trainedParameters: parameters, frozenWeights: audit.count)
     result.phases.append(phase)
     let index = result.phases.count - 1
     var fit = FitOptions()
@@ -112,7 +124,7 @@ struct TrainingRun {
       phase.epochs = recorder.epochs
       result.phases[index] = phase
     }
-    _ = try model.fit(InterruptibleDataset(train), options: fit)
+    _ = try trained.fit(InterruptibleDataset(train), options: fit)
     try audit.verify(name)
     phase.audited = true
     note("\(name): \(audit.count) frozen weights are bit-equal to before")

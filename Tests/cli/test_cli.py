@@ -41,7 +41,8 @@ def test_version(xfer):
     ["frobnicate"], ["train"], ["train", "--no-such-flag"], ["train", *BASE, "--data", ".", "--unfreeze", "some"],
     ["train", *BASE, "--data", ".", "--val", ".", "--validation-split", ".5"], ["train", *BASE, "--data", ".", "--validation-split", "1.5"],
     ["train", *BASE, "--data", ".", "--out", "model.h5"], ["train", *BASE, "--data", ".", "--batch-size", "0"],
-    ["train", *BASE[2:], "--base", "squeeznet", "--data", "."], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
+    ["train", *BASE[2:], "--base", "squeeznet", "--data", "."], ["train", *BASE, "--data", ".", "--augment", "rotate"],
+    ["train", *BASE, "--data", ".", "--augment", "flip,mirror"], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
 ])
 def test_wrong_usage(xfer, arguments):
     code, out, err = xfer(*arguments)
@@ -189,6 +190,20 @@ def test_unfreeze_last_layers(xfer, photos):
     assert counts["none"] == 0 < counts["last:5"] < counts["all"]
     code, _, err = xfer(*arguments, "--unfreeze", "from:no_such_layer")
     assert code == 1 and "no_such_layer" in err
+
+
+def test_augmentation_trains_and_stays_out_of_the_model(xfer, photos, tmp_path):
+    model = tmp_path / "model.keras"
+    arguments = ["train", *BASE, "--data", photos, "--epochs", 1, "--fine-tune-epochs", 0, "--history", tmp_path / "history.json", "--out", model]
+    code, _, err = xfer(*arguments, "--augment", "flip,rotate:0.1,zoom:0.2,translate:0.1,brightness:0.2,contrast:0.2")
+    assert code == 0, err
+    ops = {node["op"] for node in json.loads((tmp_path / "history.json").read_text())["plan"]["nodes"]}
+    assert {"random", "imageTransform"} <= ops
+    code, text, err = xfer("summary", model, "--json")
+    assert code == 0, err
+    assert "random_flip" not in text and "random_zoom" not in text
+    code, _, err = xfer("predict", model, photos / "red", "--json")
+    assert code == 0, err
 
 
 def test_summary_and_plan(xfer):

@@ -1,7 +1,7 @@
 public import XferCore
 public import XferGraph
 
-/// Batch normalization (Ioffe & Szegedy 2015) over all dimensions but the last.
+/// Batch normalization (Ioffe & Szegedy 2015) over all dimensions but `axis`, the last one where none is given.
 ///
 /// The batch's statistics are used when `training` is true and the layer is trainable, else the moving ones; a frozen layer
 /// therefore always runs in inference mode. The moving variance follows the biased batch variance, as in Keras.
@@ -36,9 +36,9 @@ public final class BatchNormalization: Layer {
       try Initializer(config.value("moving_variance_initializer"), default: .ones, layer: layer)
     )
     if let axis = config.value("axis") {
-      // Old files give [3] for the last axis of an image; anything else is refused when the layer is built.
-      let number = axis.intValue ?? axis.arrayValue?.first?.intValue ?? 0
-      guard number == -1 || number == 3 || number == 1 else { throw XferError.unsupported("\(layer): axis \(axis.text()); only the last one is supported") }
+      // Old files give [3] for the last axis of an image.
+      let list = axis.arrayValue
+      guard let number = axis.intValue ?? (list?.count == 1 ? list?[0].intValue : nil) else { throw config.wrong("axis", "a dimension's number", axis) }
       axisGiven = number
     }
     if try config.bool("synchronized", false) { throw XferError.unsupported("\(layer): 'synchronized' is not supported") }
@@ -50,13 +50,15 @@ public final class BatchNormalization: Layer {
 
   private var axisGiven = -1
 
+  private func position(_ rank: Int) throws -> Int {
+    let position = try Axes(numbers: [axisGiven], isList: false).positions(in: rank, name)[0]
+    guard position > 0 else { throw XferError.invalid("\(name): axis \(axisGiven) is the batch, a dimension of the samples is wanted") }
+    return position
+  }
+
   public override func build(_ inputs: [OpenShape]) throws {
-    guard inputs.count == 1, let channels = inputs[0].last ?? nil, inputs[0].count >= 2 else {
-      throw XferError.shape("BatchNormalization wants one input [batch, …, channels]")
-    }
-    guard axisGiven == -1 || axisGiven == inputs[0].count - 1 else {
-      throw XferError.unsupported("axis \(axisGiven) of an input of rank \(inputs[0].count); only the last one is supported")
-    }
+    guard inputs.count == 1, inputs[0].count >= 2 else { throw XferError.shape("BatchNormalization wants one input [batch, …, channels]") }
+    let channels = try inputs[0].sizes([position(inputs[0].count)], name)[0]
     if scale { gamma = try addWeight("gamma", [channels], initializers.gamma) }
     if center { beta = try addWeight("beta", [channels], initializers.beta) }
     movingMean = try addWeight("moving_mean", [channels], initializers.mean, statistic: true)
@@ -64,9 +66,18 @@ public final class BatchNormalization: Layer {
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    // The ops have the channels last; another axis is moved there and back.
+    let rank = context.graph.shape(inputs[0]).count
+    let at = try position(rank)
+    guard at != rank - 1 else { return try normalized(inputs[0], context) }
+    let order = (0..<rank).filter { $0 != at } + [at]
+    let back = (0..<rank).map { $0 == at ? rank - 1 : $0 < at ? $0 : $0 - 1 }
+    return try context.graph.transpose(normalized(context.graph.transpose(inputs[0], order), context), back)
+  }
+
+  private func normalized(_ x: ValueID, _ context: LoweringContext) throws -> ValueID {
     guard let movingMean, let movingVariance else { throw XferError.state("\(name) has no weights yet") }
     let graph = context.graph
-    let x = inputs[0]
     guard graph.shape(x).last == movingMean.shape[0] else {
       throw XferError.shape("\(name) was built for \(movingMean.shape[0]) channels, an input of shape \(graph.shape(x)) was given")
     }
@@ -84,7 +95,7 @@ public final class BatchNormalization: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "axis": -1, "momentum": .double(momentum), "epsilon": .double(epsilon), "center": .bool(center), "scale": .bool(scale),
+      "axis": .int(axisGiven), "momentum": .double(momentum), "epsilon": .double(epsilon), "center": .bool(center), "scale": .bool(scale),
       "beta_initializer": initializers.beta.config, "gamma_initializer": initializers.gamma.config,
       "moving_mean_initializer": initializers.mean.config, "moving_variance_initializer": initializers.variance.config,
       "beta_regularizer": nil, "gamma_regularizer": nil, "beta_constraint": nil, "gamma_constraint": nil, "synchronized": false,

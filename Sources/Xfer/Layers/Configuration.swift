@@ -23,6 +23,9 @@ public struct Configuration {
     return value
   }
 
+  /// Whether the key is there, be it null.
+  func has(_ key: String) -> Bool { values[key] != nil }
+
   public mutating func int(_ key: String, _ fallback: Int) throws -> Int {
     guard let value = value(key) else { return fallback }
     return try value.intValue ?? { throw wrong(key, "a whole number", value) }()

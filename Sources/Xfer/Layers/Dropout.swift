@@ -2,22 +2,25 @@ public import XferCore
 public import XferGraph
 
 /// In training sets a share `rate` of the elements to 0 and divides the others by 1 − rate (Srivastava et al. 2014).
+///
+/// With a `noiseShape`, elements along its dimensions of 1 fall together; nil in it means the input's own size.
 public final class Dropout: Layer {
   public override class var className: String { "Dropout" }
   let rate: Double
+  let noiseShape: OpenShape?
   let seed: Int?
   /// [seed, step]: not a weight, as in Keras.
   private var state: Tensor?
 
-  public init(_ rate: Double, seed: Int? = nil, name: String? = nil) {
-    (self.rate, self.seed) = (rate, seed)
+  public init(_ rate: Double, noiseShape: OpenShape? = nil, seed: Int? = nil, name: String? = nil) {
+    (self.rate, self.noiseShape, self.seed) = (rate, noiseShape, seed)
     super.init(name: name)
   }
 
   init(config: inout Configuration) throws {
     rate = try config.double("rate", 0.5)
-    seed = try config.value("seed").map { _ in try config.int("seed", 0) }
-    try config.refuse("noise_shape")
+    seed = try config.seed()
+    noiseShape = try config.noiseShape()
     try super.init(reading: &config)
   }
 
@@ -29,11 +32,16 @@ public final class Dropout: Layer {
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    let graph = context.graph
+    let shape = graph.shape(inputs[0])
+    let noise = try NoiseShape.resolve(noiseShape, shape, name)
     guard context.training, rate > 0, let state else { return inputs[0] }
-    return context.graph.dropout(inputs[0], rate: Float(rate), state: state)
+    guard noise != shape else { return graph.dropout(inputs[0], rate: Float(rate), state: state) }
+    let kept = try graph.binary(.greaterEqual, graph.random(noise, normal: false, state: state), graph.scalar(rate))
+    return try graph.multiply(inputs[0], graph.multiply(kept, rate < 1 ? 1 / (1 - rate) : 0))
   }
 
   public override var ownConfig: [String: JSONValue] {
-    ["rate": .double(rate), "seed": seed.map { .int($0) } ?? .null, "noise_shape": nil]
+    ["rate": .double(rate), "seed": seed.map { .int($0) } ?? .null, "noise_shape": NoiseShape.config(noiseShape)]
   }
 }

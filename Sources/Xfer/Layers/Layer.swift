@@ -10,6 +10,8 @@ public struct LoweringContext {
   public let graph: Graph
   /// The enclosing call's `training`.
   public var training: Bool
+  /// Keras' call arguments besides inputs and `training`, where the layer has any.
+  var arguments: [String: JSONValue] = [:]
 }
 
 /// The base of all layers and models: a name, weights, a `trainable` flag and a way to write itself into a graph.
@@ -28,6 +30,8 @@ open class Layer {
   private var moving: Set<ObjectIdentifier> = []
   private var trainableFlag = true
   let eager = EagerPlans()
+  /// See ``setCallArguments(_:)``.
+  private(set) var callArguments: [String: JSONValue] = [:]
 
   public init(name: String?) {
     self.name = name ?? AutomaticName.next(for: Self.className)
@@ -68,6 +72,40 @@ open class Layer {
   func dtype(ofInput index: Int) -> DType { inputDType }
   /// How many outputs a call has.
   open var outputCount: Int { 1 }
+  /// Names of the inputs of a call, for layers that take them as arguments of their own and not as a list.
+  class var inputNames: [String] { [] }
+  /// How many of them Keras writes by position; the others stand under their names.
+  class var positionalInputs: Int { 0 }
+  /// The attribute a layer within is stored under in Keras' files, nil for a list of layers.
+  func attribute(of inner: Layer) -> String? { nil }
+  /// Takes call arguments or refuses them by name.
+  func checkCallArguments(_ arguments: [String: JSONValue]) throws {
+    if let key = arguments.keys.sorted().first {
+      throw XferError.invalid("\(name): \(Self.className) has no call argument '\(key)'")
+    }
+  }
+
+  /// Sets what Keras takes as call arguments besides the inputs and `training`, for the calls that follow; null counts as not given.
+  ///
+  /// "inputs" is a list of names for the inputs where they are not the first ones in Keras' order.
+  public func setCallArguments(_ arguments: [String: JSONValue]) throws {
+    var given = arguments.filter { !$0.value.isNull }
+    let names = given.removeValue(forKey: "inputs")
+    if let names {
+      guard let list = names.arrayValue, list.allSatisfy({ Self.inputNames.contains($0.stringValue ?? "") }), Set(list.map { $0.text() }).count == list.count else {
+        throw XferError.invalid("\(name): 'inputs' is to list some of \(Self.inputNames.joined(separator: ", ")), \(names.text()) was given")
+      }
+    }
+    try checkCallArguments(given)
+    if let names { given["inputs"] = names }
+    callArguments = given
+  }
+
+  /// The names of the inputs of one call.
+  func inputNames(_ count: Int, _ arguments: [String: JSONValue]) -> [String] {
+    let named = arguments["inputs"]?.arrayValue?.compactMap(\.stringValue) ?? Self.inputNames
+    return Array(named.prefix(count))
+  }
 
   /// Adds a weight, in creation order. `statistic` marks one that no optimizer moves.
   public func addWeight(_ name: String, _ shape: [Int], _ initializer: Initializer, statistic: Bool = false) throws -> Variable {
@@ -78,6 +116,9 @@ open class Layer {
     if statistic { moving.insert(ObjectIdentifier(variable)) }
     return variable
   }
+
+  /// Adds a weight made elsewhere.
+  func addWeight(_ variable: Variable) { ownWeights.append(variable) }
 
   /// The layer's own weights as files list them: those an optimizer may move, then the statistics, whatever the flags are.
   public var storedWeights: [Variable] {
@@ -148,9 +189,9 @@ open class Layer {
     let shapes = try StandIns.outputs(of: inputs.map(\.shape)) { shapes in
       let scratch = Graph()
       let values = zip(inputs, shapes).map { scratch.input(TensorDescription($1, $0.dtype)) }
-      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false)).map { TensorDescription(scratch.shape($0), scratch.dtype($0)) }
+      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map { TensorDescription(scratch.shape($0), scratch.dtype($0)) }
     }
-    let node = FunctionalNode(layer: self, inputs: inputs, training: training)
+    let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: callArguments)
     return shapes.enumerated().map { index, result in
       SymbolicTensor(shape: [nil] + result.shape.dropFirst(), dtype: result.dtype, node: node, index: index)
     }

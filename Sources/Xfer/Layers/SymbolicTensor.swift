@@ -28,13 +28,16 @@ final class FunctionalNode {
   let inputs: [SymbolicTensor]
   /// The explicit `training` argument, nil when none was given.
   let training: Bool?
+  /// Other call arguments, see ``Layer/setCallArguments(_:)``.
+  let arguments: [String: JSONValue]
   /// What came out and is still used by anyone.
   fileprivate(set) var outputs: [WeakSymbol] = []
 
-  init(layer: Layer, inputs: [SymbolicTensor], training: Bool?) {
+  init(layer: Layer, inputs: [SymbolicTensor], training: Bool?, arguments: [String: JSONValue] = [:]) {
     self.layer = layer
     self.inputs = inputs
     self.training = training
+    self.arguments = arguments
   }
 }
 

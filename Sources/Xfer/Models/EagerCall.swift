@@ -20,12 +20,14 @@ extension Layer {
     try buildIfNeeded(inputs.map { $0.shape.map { $0 } })
     let flags = allLayers.map(\.trainable)
     let taped = tape.map { tape in inputs.map { tape.watches($0) } }
+    let arguments = callArguments
     let key = EagerPlans.Key(
-      inputs: inputs.map(\.description), training: training, taped: taped, flags: flags, backend: Backend.choiceGeneration)
+      inputs: inputs.map(\.description), training: training, taped: taped, flags: flags,
+      arguments: arguments.isEmpty ? "" : JSONValue.object(arguments).text(), backend: Backend.choiceGeneration)
     let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }
-      return (graph, values, try emitAll(values, LoweringContext(graph: graph, training: training)))
+      return (graph, values, try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments)))
     }
     guard let tape else {
       let entry = try eager.shared(key, make: make)

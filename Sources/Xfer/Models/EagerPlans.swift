@@ -9,6 +9,8 @@ final class EagerPlans {
     /// For which inputs, and whether for weights, gradients can be asked; nil without a tape.
     var taped: [Bool]?
     var flags: [Bool]
+    /// The call arguments as text.
+    var arguments = ""
     var backend: UInt64
   }
 

@@ -79,6 +79,7 @@ public class Model: Layer {
       }
       var inner = context
       inner.training = node.training ?? context.training
+      inner.arguments = node.arguments
       let made = try node.layer.emitAll(arguments, inner)
       for result in results { values[ObjectIdentifier(result)] = made[result.index] }
     }
@@ -135,11 +136,20 @@ public class Model: Layer {
       ]
     }
     func inbound(_ node: FunctionalNode) -> JSONValue {
-      let arguments = node.inputs.map(tensor)
+      var arguments = node.inputs.map(tensor)
+      var named = node.training.map { ["training": JSONValue.bool($0)] } ?? [:]
+      let names = node.layer.inputNames(arguments.count, node.arguments)
+      if !names.isEmpty {
+        let positional = type(of: node.layer).positionalInputs
+        for (name, argument) in zip(names, arguments).dropFirst(positional) { named[name] = argument }
+        for (key, value) in node.arguments where key != "inputs" { named[key] = value }
+        arguments = Array(arguments.prefix(positional))
+        return ["args": .array(arguments), "kwargs": .object(named)]
+      }
       let mergesList = node.layer.mergesInputs && !(node.layer is Model)
       var entry: [String: JSONValue] = [
         "args": mergesList ? [.array(arguments)] : .array(arguments),
-        "kwargs": node.training.map { ["training": .bool($0)] } ?? [:],
+        "kwargs": .object(named),
       ]
       // Keras passes over this key; it tells a given value from the default Keras itself writes there.
       if let training = node.training, training == KerasClasses.trainingDefaults[type(of: node.layer).className] {

@@ -79,7 +79,9 @@ struct Deserializer {
       }
       for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
     }
-    let counted = try Self.countingThemselves(entries, pending.map { try InboundCall($0.node, layer: $0.name) }, ends: config["output_layers"] ?? [])
+    let counted = try Self.countingThemselves(entries, pending.map { item in
+      try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
+    }, ends: config["output_layers"] ?? [])
     func symbol(_ layer: String, _ call: Int, _ output: Int) -> SymbolicTensor? {
       symbols[layer]?[counted.contains(layer) ? call - 1 : call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
     }
@@ -87,14 +89,16 @@ struct Deserializer {
     while !pending.isEmpty {
       var waiting: [(name: String, call: Int, node: JSONValue)] = []
       for item in pending {
-        let call = try InboundCall(item.node, layer: item.name)
+        let call = try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
         let arguments = call.sources.map { source in symbol(source.layer, source.call, source.output) }
         guard !arguments.contains(where: { $0 == nil }), let layer = layers[item.name] else {
           waiting.append(item)
           continue
         }
         let implied = !call.explicit && call.training == KerasClasses.trainingDefaults[type(of: layer).className]
+        try layer.setCallArguments(call.arguments)
         symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: implied ? nil : call.training)
+        try layer.setCallArguments([:])
       }
       guard waiting.count < pending.count else {
         throw XferError.format("the model's config: '\(waiting[0].name)' reads a layer that does not exist or depends on itself")
@@ -143,18 +147,28 @@ private struct InboundCall {
   /// Whether `training` was given, even where it is what Keras writes without being told.
   var explicit = false
 
-  init(_ json: JSONValue, layer: String) throws {
+  /// The other call arguments, with the names of the inputs where the layer has names for them.
+  var arguments: [String: JSONValue] = [:]
+
+  init(_ json: JSONValue, layer: String, names: [String]) throws {
     explicit = json["explicit_training"]?.boolValue ?? false
-    if let arguments = json["args"] {
-      collect(arguments)
-      for (key, value) in json["kwargs"]?.objectValue ?? [:] {
-        switch (key, value) {
-        case ("training", _): training = value.boolValue
-        case (_, .null), (_, .bool(false)): break
-        // The input by its name: layer(inputs=x).
-        case ("inputs", _) where sources.isEmpty: collect(value)
-        default: throw XferError.unsupported("layer '\(layer)' is called with \(key) = \(value.text()), which is not supported")
+    if let positional = json["args"] {
+      let named = json["kwargs"]?.objectValue ?? [:]
+      training = named["training"]?.boolValue
+      if names.isEmpty {
+        collect(positional)
+        arguments = named.filter { $0.key != "training" && $0.key != "mask" }
+      } else {
+        var inputs: [JSONValue] = []
+        func add(_ name: String, _ argument: JSONValue) {
+          let before = sources.count
+          collect(argument)
+          if sources.count > before { inputs.append(.string(name)) }
         }
+        for (name, argument) in zip(names, positional.arrayValue ?? []) { add(name, argument) }
+        for name in names { if let argument = named[name] { add(name, argument) } }
+        arguments = named.filter { $0.key != "training" && !names.contains($0.key) }
+        arguments["inputs"] = .array(inputs)
       }
     } else {
       let items = json.arrayValue ?? []

@@ -1,0 +1,57 @@
+public import XferCore
+public import XferGraph
+
+/// Rows of a table by number: ids [batch, …] → [batch, …, output_dim]; `embeddings` is (input_dim, output_dim).
+///
+/// Ids are whole numbers from 0 to input_dim − 1. An id beyond that gives a row of NaN, and no gradient: it is seen at the first look at the loss.
+public final class Embedding: Layer {
+  public override class var className: String { "Embedding" }
+  let inputDim: Int
+  let outputDim: Int
+  let embeddingsInitializer: Initializer
+  private var embeddings: Variable?
+
+  public init(_ inputDim: Int, _ outputDim: Int, embeddingsInitializer: Initializer = .randomUniform(min: -0.05, max: 0.05), name: String? = nil) {
+    (self.inputDim, self.outputDim, self.embeddingsInitializer) = (inputDim, outputDim, embeddingsInitializer)
+    super.init(name: name)
+  }
+
+  init(config: inout Configuration) throws {
+    inputDim = try config.required("input_dim")
+    outputDim = try config.required("output_dim")
+    var initializer = config.value("embeddings_initializer")
+    if initializer?.stringValue == "uniform" { initializer = "random_uniform" }
+    embeddingsInitializer = try Initializer(initializer, default: .randomUniform(min: -0.05, max: 0.05), layer: config.className)
+    if try config.bool("mask_zero", false) { throw XferError.unsupported("Embedding: 'mask_zero' = true is not supported") }
+    try config.refuse(
+      "embeddings_regularizer", "embeddings_constraint", "activity_regularizer", "weights", "lora_rank", "quantization_config")
+    // Deprecated in Keras, where it does nothing.
+    config.ignore("lora_alpha", "input_length")
+    try super.init(reading: &config)
+  }
+
+  public override var inputDType: DType { .int32 }
+
+  public override func build(_ inputs: [OpenShape]) throws {
+    guard inputDim > 0, outputDim > 0 else {
+      throw XferError.invalid("Embedding: 'input_dim' and 'output_dim' are to be above 0, \(inputDim) and \(outputDim) were given")
+    }
+    embeddings = try addWeight("embeddings", [inputDim, outputDim], embeddingsInitializer)
+  }
+
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let embeddings else { throw XferError.state("\(name) has no weights yet") }
+    let graph = context.graph
+    let shape = graph.shape(inputs[0])
+    let table = try graph.reshape(graph.variable(embeddings), to: [1, inputDim, outputDim])
+    let rows = try graph.gather(table, index: graph.reshape(inputs[0], to: [shape.reduce(1, *)]))
+    return try graph.reshape(rows, to: shape + [outputDim])
+  }
+
+  public override var ownConfig: [String: JSONValue] {
+    [
+      "input_dim": .int(inputDim), "output_dim": .int(outputDim), "embeddings_initializer": embeddingsInitializer.config,
+      "embeddings_regularizer": nil, "activity_regularizer": nil, "embeddings_constraint": nil, "mask_zero": false, "quantization_config": nil,
+    ]
+  }
+}

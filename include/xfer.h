@@ -288,15 +288,19 @@ xfer_status xfer_application_create(const char *architecture, const char *config
 /* Pixels 0...255 RGB to what the architecture was trained on; a new float32 tensor. */
 xfer_status xfer_application_preprocess(const char *architecture, const xfer_tensor *pixels, xfer_tensor **output);
 
-/* A .keras file, whole: architecture, weights, class names if it has them. */
+/* A .keras file of Keras or Xfer, or a legacy .h5 with a whole model: architecture, weights, what it was compiled with, class
+ * names if it has them. */
 xfer_status xfer_model_load(const char *path, xfer_model **model);
+/* The same with options {"compile":true}: false leaves a model that was compiled when it was saved uncompiled. Without
+ * them (NULL) it is compiled as the file says; an optimizer, loss or metric that is not there is a warning, no error. */
+xfer_status xfer_model_load_with(const char *path, const char *options, xfer_model **model);
 /* By the path's ending: .keras (architecture and weights). Written under a temporary name, synced, renamed. */
 xfer_status xfer_model_save(xfer_model *model, const char *path);
-/* .safetensors, or legacy Keras .h5. options: {"by_name":false,"skip_mismatch":false}; NULL for the
+/* .safetensors, a .weights.h5 or .keras of Keras 3, or a legacy Keras .h5. options: {"by_name":false,"skip_mismatch":false}; NULL for the
  * defaults. report (may be NULL/0): {"loaded":[...],"skipped":[...],"mismatched":[...],"missing":[...]}.
  * Strict by default: then a failed load leaves every weight as it was. */
 xfer_status xfer_model_load_weights(xfer_model *model, const char *path, const char *options, char *report, size_t capacity, size_t *length);
-xfer_status xfer_model_save_weights(xfer_model *model, const char *path);  /* .safetensors */
+xfer_status xfer_model_save_weights(xfer_model *model, const char *path);  /* .safetensors, .weights.h5 */
 xfer_status xfer_model_to_json(const xfer_model *model, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_model_from_json(const char *json, xfer_model **model);
 
@@ -558,6 +562,13 @@ xfer_status xfer_trainer_run_batch(xfer_trainer *trainer, const xfer_fit_options
  * with 0. To be called from callbacks. */
 xfer_status xfer_trainer_set_stop_training(xfer_trainer *trainer, int32_t stop);
 xfer_status xfer_trainer_get_stop_training(const xfer_trainer *trainer, int32_t *stop);
+/* What the last xfer_model_compile bound, or a file that was loaded: handles of your own. Any out-parameter may be NULL;
+ * metrics has room for `capacity` handles, *metric_count is set to how many there are; the loss is that of the first
+ * output that has one. XFER_E_NOT_COMPILED when there is nothing. */
+xfer_status xfer_model_compiled(xfer_model *model, xfer_trainer **trainer, xfer_optimizer **optimizer, xfer_loss **loss,
+                                xfer_metric **metrics, size_t capacity, size_t *metric_count);
+/* {"optimizer":..., "loss":..., "metrics":[...], ...} as Keras writes it. */
+xfer_status xfer_model_compile_config(xfer_model *model, char *buffer, size_t capacity, size_t *length);
 /* Ends a running fit after the current batch with XFER_E_CANCELLED. From any thread. */
 xfer_status xfer_trainer_cancel(xfer_trainer *trainer);
 void        xfer_trainer_release(xfer_trainer *trainer);

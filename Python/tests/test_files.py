@@ -139,8 +139,10 @@ def test_layers_are_the_same_objects(keras):
 def test_sequential_without_an_input(keras):
     model = keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1, activation="sigmoid")])
     assert model.weights == []
-    with pytest.raises(keras.XferError, match="input shape"):
-        model.to_json()
+    layers = json.loads(model.to_json())["config"]["layers"]
+    assert [layer["config"]["units"] for layer in layers] == [3, 1] and "build_input_shape" not in model.get_config()
+    again = keras.models.model_from_json(model.to_json())
+    assert again.weights == [] and again(np.ones((2, 5))).shape == (2, 1)
     model.compile("sgd", "binary_crossentropy", metrics=["accuracy"])
     model.fit(np.ones((4, 2)), np.ones(4), verbose=0)
     assert [w.shape for w in model.weights] == [(2, 3), (3,), (3, 1), (1,)]

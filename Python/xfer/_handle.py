@@ -6,7 +6,7 @@ import weakref
 from ctypes import byref, c_int32, c_int64, c_size_t, c_void_p
 
 from ._c import lib
-from ._errors import check
+from ._errors import XferError, check
 
 
 class Handle:
@@ -50,6 +50,16 @@ def text(function, *arguments):
         if length.value < capacity:
             return buffer.raw[: length.value].decode()
         capacity = length.value + 1
+
+
+def optional_text(function, *arguments, absent):
+    """The text, or None when the function answers with the status `absent`."""
+    try:
+        return text(function, *arguments)
+    except XferError as refusal:
+        if refusal.status != absent:
+            raise
+        return None
 
 
 def text_once(function, *arguments, capacity=1 << 20):

@@ -51,3 +51,12 @@ def resolve(identifier, base, aliases, what):
         made._create(identifier["class_name"], identifier.get("config", {}))
         return made
     raise ValueError(f"{what} is to be a string or an object of xfer.{what}s, {identifier!r} was given")
+
+
+def adopted(handle, class_name, base, classes):
+    """An object of its Python class, or of `base`, for one the library made."""
+    cls = classes.get(class_name)
+    cls = cls if isinstance(cls, type) and issubclass(cls, base) else base
+    made = cls.__new__(cls)
+    made._handle = handle
+    return made

@@ -4,7 +4,7 @@ import numpy as np
 
 from ._c import lib
 from ._handle import make
-from ._objects import Configured, resolve
+from ._objects import Configured, adopted, resolve
 from .tape import current_tape
 from .tensor import Tensor, data_handle, label_handle, weight_handle
 
@@ -313,3 +313,8 @@ def serialize(loss):
 def deserialize(config):
     """A loss from what `serialize` gave."""
     return get(config)
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Loss, globals())

@@ -11,7 +11,7 @@ from . import _c
 from ._c import lib
 from ._errors import check, callback_failed
 from ._handle import encode, make, text
-from ._objects import Configured, resolve
+from ._objects import Configured, adopted, resolve
 from .tensor import Tensor, data_handle, label_handle, view_of, weight_handle
 
 
@@ -415,3 +415,8 @@ def serialize(metric):
 def deserialize(config):
     """A metric from what `serialize` gave."""
     return get(config)
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Metric, _CLASSES)

@@ -8,7 +8,7 @@ from itertools import chain
 from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
-from ._handle import array_of, encode, make, text, text_once
+from ._handle import array_of, dims_of, encode, make, text, text_once
 from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, shape_argument, wrap
@@ -29,8 +29,12 @@ def _symbols(value, what):
 class Model(Trainable, Layer):
     """A model of the layers between inputs and outputs: Model(inputs, outputs). It is a layer too."""
 
-    def __init__(self, inputs, outputs, name=None, trainable=True):
+    def __init__(self, inputs=None, outputs=None, name=None, trainable=True):
         _real_bool(trainable)
+        if inputs is None or outputs is None or type(self).call is not Layer.call:
+            raise error(
+                UNSUPPORTED, f"{type(self).__name__}: models of a class of your own are not supported; "
+                "give the inputs and outputs, Model(inputs, outputs), or use Sequential")
         self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
         self._input_keys = list(inputs) if isinstance(inputs, dict) else None
         self._output_keys = list(outputs) if isinstance(outputs, dict) else None
@@ -44,6 +48,7 @@ class Model(Trainable, Layer):
 
     _sequential = False
     _input_keys = _output_keys = None
+    load_report = None
 
     def _adopt(self, handle):
         self._model = handle
@@ -79,12 +84,14 @@ class Model(Trainable, Layer):
 
     def get_layer(self, name=None, index=None):
         """A layer by name or by index."""
-        if (name is None) == (index is None):
-            raise ValueError("get_layer: give a name or an index")
+        if name is not None and index is not None:
+            raise ValueError(f"Provide only a layer name or a layer index. Received: index={index}, name={name}.")
+        if name is None and index is None:
+            raise ValueError("Provide either a layer name or layer index at `get_layer`.")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"get_layer: there is no layer {index}, the model has {len(layers)}")
+                raise ValueError(f"Was asked to retrieve layer at index {index} but model only has {len(layers)} layers.")
             return layers[index]
         for layer in layers:
             if layer.name == name:
@@ -177,22 +184,25 @@ class Model(Trainable, Layer):
     # ---- Files
 
     def save(self, filepath, overwrite=True):
-        """Writes a .keras file: architecture and weights."""
+        """Writes a .keras file: architecture, weights, and what compile() was given."""
         _may_write(filepath, overwrite)
         check(lib.xfer_model_save(self._model_handle(), os.fsencode(filepath)))
 
     def save_weights(self, filepath, overwrite=True):
-        """Writes a .safetensors file."""
+        """Writes a .weights.h5 file as Keras does, or a .safetensors file."""
         _may_write(filepath, overwrite)
         check(lib.xfer_model_save_weights(self._model_handle(), os.fsencode(filepath)))
 
     def load_weights(self, filepath, skip_mismatch=False, by_name=False):
-        """Reads .safetensors or legacy Keras .h5; returns {"loaded", "skipped", "mismatched", "missing"}.
+        """Reads .weights.h5, .keras, .safetensors or a legacy Keras .h5; returns what became of each tensor:
+        {"loaded", "skipped", "mismatched", "missing"}, which stays as `load_report`.
 
-        Strict by default: a file that does not fit raises XferError and changes nothing.
+        Strict by default: a file that does not fit raises XferError and changes nothing. by_name reads layers of equal names only;
+        skip_mismatch leaves weights of another shape as they are.
         """
         options = encode({"by_name": bool(by_name), "skip_mismatch": bool(skip_mismatch)})
-        return json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
+        self.load_report = json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
+        return self.load_report
 
 
 Functional = Model
@@ -218,9 +228,9 @@ class Sequential(Model):
 
     def __init__(self, layers=None, trainable=True, name=None):
         _real_bool(trainable)
-        self._stack, self._first, self._built = [], None, None
         self._title, self._flag = name, trainable
         self._pending_compile = None
+        self._stack, self._first, self._built = [], None, None
         self._known = {}
         for layer in layers or []:
             self._append(layer)
@@ -258,40 +268,72 @@ class Sequential(Model):
         """Makes the library's model anew, keeping every layer's own `trainable`."""
         self._built = self._trainer = None
         self.__dict__.pop("_known_ends", None)
-        if not self._stack or (self._first is None and not isinstance(self._stack[0], Model)):
+        if not self._stack or (self._first is None and not _knows_its_shape(self._stack[0])):
             return
-        stack = ([self._first] if self._first is not None else []) + self._stack
         build_stack(self._first, self._stack)
+        self._built = self._assemble()
+
+    def _assemble(self):
+        """The library's model of the layers: (model, the same as a layer)."""
+        stack = ([self._first] if self._first is not None else []) + self._stack
         handles, count = array_of([layer._handle for layer in stack])
         title = None if self._title is None else str(self._title).encode()
         model = make("model", lib.xfer_sequential_create, handles, count, title)
-        self._built = model, make("layer", lib.xfer_model_as_layer, model)
-        self._title = text(lib.xfer_layer_name, self._built[1])
+        layer = make("layer", lib.xfer_model_as_layer, model)
+        self._title = text(lib.xfer_layer_name, layer)
         self._known = {layer.name: layer for layer in self._stack}
         if not self._flag:
-            flags = [(layer, layer.trainable) for top in self._stack for layer in _all_layers(top)]
-            check(lib.xfer_layer_set_trainable(self._built[1], 0))
-            for layer, flag in flags:
-                layer.trainable = flag
+            flags = [(inner, inner.trainable) for top in self._stack for inner in _all_layers(top)]
+            check(lib.xfer_layer_set_trainable(layer, 0))
+            for inner, flag in flags:
+                inner.trainable = flag
+        return model, layer
+
+    # Without an input's shape the library has a model that is not connected yet (`_loose`): another model it stands in may build it.
+    @property
+    def _built(self):
+        if self._ready is None and self._loose is not None:
+            if "build_input_shape" in json.loads(text(lib.xfer_model_to_json, self._loose[0]))["config"]:
+                self._built = self._loose
+                self._compile_pending()
+        return self._ready
+
+    @_built.setter
+    def _built(self, pair):
+        self._ready, self._loose = pair, None
+
+    def _compile_pending(self):
+        if self._pending_compile is not None:
+            arguments, self._pending_compile = self._pending_compile, None
+            self._compile(*arguments)
+
+    def _handles(self):
+        if self._built is not None:
+            return self._built
+        if self._loose is None:
+            if not self._stack:
+                raise error(STATE, f"Sequential '{self._title or ''}' has no layers and no input shape yet")
+            self._loose = self._assemble()
+        return self._loose
 
     @property
     def _handle(self):
-        if self._built is None:
-            raise error(STATE, f"Sequential '{self._title or ''}' has no input shape yet: begin with an Input, or call build()")
-        return self._built[1]
+        return self._handles()[1]
 
     def _model_handle(self):
-        self._handle  # noqa: B018 - raises while unbuilt
-        return self._built[0]
+        return self._handles()[0]
 
     def build(self, input_shape):
         """Makes the weights for inputs of this shape, the batch dimension included."""
-        if self._built is None:
+        if self._built is not None:
+            return
+        if self._loose is not None:
+            check(lib.xfer_layer_build(self._loose[1], *dims_of(shape_argument(input_shape))))
+            self._built  # noqa: B018 - takes over what is connected now
+        else:
             self._first = Layer("InputLayer", {"shape": list(shape_argument(input_shape))[1:]})
             self._rebuild()
-            if self._pending_compile is not None:
-                arguments, self._pending_compile = self._pending_compile, None
-                self._compile(*arguments)
+            self._compile_pending()
 
     def _ready_for(self, x, y):
         if self._built is None and self._stack:
@@ -331,11 +373,15 @@ class Sequential(Model):
     @trainable.setter
     def trainable(self, value):
         self._flag = bool(value)
-        if self._built is not None:
+        if self._built is not None or self._loose is not None:
             Layer.trainable.fset(self, value)
         else:
             for layer in self._stack:
                 layer.trainable = value
+
+
+def _knows_its_shape(layer):
+    return isinstance(layer, Model) and (not isinstance(layer, Sequential) or layer._built is not None)
 
 
 def _first_batch(x):
@@ -375,17 +421,27 @@ def _from_handle(handle):
         return model
     model = Sequential.__new__(Sequential)
     layer = make("layer", lib.xfer_model_as_layer, handle)
-    model._built, model._pending_compile, model._known = (handle, layer), None, {}
-    model._first, *model._stack = Model.layers.fget(model)
+    model._known, model._pending_compile, model._built = {}, None, (handle, layer)
+    found = Model.layers.fget(model)
     model._title, model._flag = text(lib.xfer_layer_name, layer), bool(Layer.trainable.fget(model))
+    if "build_input_shape" in document["config"]:
+        model._first, *model._stack = found
+    else:
+        model._built, model._first, model._stack = None, None, found
+        model._loose = handle, layer
     return model
 
 
 def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
-    """The model of a .keras file. It is not compiled, whatever `compile` says."""
+    """The model of a .keras file or of a legacy .h5. With `compile`, a model that was compiled when it was saved is so again."""
     if custom_objects:
         raise error(UNSUPPORTED, "load_model: `custom_objects` is not supported")
-    return _from_handle(make("model", lib.xfer_model_load, os.fsencode(filepath)))
+    if not safe_mode:
+        raise error(UNSUPPORTED, "load_model: `safe_mode=False` is not supported: code in a file is never run")
+    handle = make("model", lib.xfer_model_load_with, os.fsencode(filepath), encode({"compile": bool(compile)}))
+    model = _from_handle(handle)
+    model._restore_compiled(handle)
+    return model
 
 
 def save_model(model, filepath, overwrite=True):
@@ -400,6 +456,14 @@ def model_from_json(json_string, custom_objects=None):
     return _from_handle(make("model", lib.xfer_model_from_json, json_string.encode()))
 
 
-def clone_model(model):
-    """The same architecture with fresh weights."""
+def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
+    """The same architecture with fresh weights, not compiled."""
+    given = {"input_tensors": input_tensors, "clone_function": clone_function, "call_function": call_function, **kwargs}
+    for name, value in given.items():
+        if value is not None:
+            raise error(UNSUPPORTED, f"clone_model: `{name}` is not supported")
+    if recursive:
+        raise error(UNSUPPORTED, "clone_model: `recursive` goes with `clone_function`, which is not supported")
+    if not isinstance(model, Model):
+        raise ValueError(f"clone_model takes a Functional or Sequential model, {type(model).__name__} was given")
     return model_from_json(model.to_json())

@@ -41,14 +41,16 @@ def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None
     if tensor is not None or sparse:
         raise ValueError("Input: `tensor` and `sparse` are not supported")
     if batch_shape is not None:
-        if shape is not None:
-            raise ValueError("Input: give `shape` or `batch_shape`, both were given")
-        shape = tuple(batch_shape)[1:]
+        if shape is not None or batch_size is not None:
+            raise ValueError("Input: give `shape` and `batch_size`, or `batch_shape`; both were given")
+        batch_size, *shape = batch_shape
     if shape is None:
         raise ValueError("Input: `shape` is required, without the batch dimension")
     if isinstance(shape, int):
         shape = (shape,)
-    config = {"shape": [None if n is None else int(n) for n in shape], "dtype": str(dtype or "float32")}
+    # A fixed batch size is kept in the config and changes nothing else: models take batches of any size.
+    dims = [None if n is None else int(n) for n in (batch_size, *shape)]
+    config = {"batch_shape": dims, "dtype": str(dtype or "float32")}
     if name is not None:
         config["name"] = name
     return InputSymbol(make("symbol", lib.xfer_input_create, encode(config)), config)

@@ -10,7 +10,7 @@ from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
 from ._errors import NOT_COMPILED, check, error
 from ._fit import Callbacks
-from ._handle import Handle, array_of, make, text, text_once
+from ._handle import Handle, array_of, make, optional_text, text, text_once
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
 from .callbacks import Callback, History
@@ -18,6 +18,11 @@ from .data import BatchSource, Dataset, is_batches
 from .tensor import data_handle, label_handle, take, weight_handle
 
 _BATCH = 32
+
+
+def _flat(items):
+    """The elements of lists within lists."""
+    return [leaf for item in items for leaf in (_flat(item) if isinstance(item, list) else [item])]
 
 
 class Feed:
@@ -212,6 +217,25 @@ class Trainable:
                 f"Invalid `{what}`. `{what}` should contain metrics objects and either be a dict or a list matching the output names "
                 f"of the functional model {self.output_names}. Received: {what}={value}")
         return [[] if group is None else [m for m in leaves(group) if m is not None] for group in groups]
+
+    def _restore_compiled(self, handle):
+        """Takes over what a file said about compiling, if it said anything."""
+        config = optional_text(lib.xfer_model_compile_config, handle, absent=NOT_COMPILED)
+        if config is None:
+            return
+        config = json.loads(config)
+        count = sum(len(_flat(config[key] or [])) for key in ("metrics", "weighted_metrics"))
+        trainer, optimizer, loss = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
+        metrics, made = (ctypes.c_void_p * max(1, count))(), ctypes.c_size_t()
+        check(lib.xfer_model_compiled(handle, trainer, optimizer, loss, metrics, count, made))
+        self._trainer = Handle(trainer.value, "trainer")
+        self.optimizer = optimizers.adopt(Handle(optimizer.value, "optimizer"), config["optimizer"]["class_name"])
+        self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
+        made_loss = Handle(loss.value, "loss")
+        self.loss = losses.adopt(made_loss, config["loss"]["class_name"]) if isinstance(config["loss"], dict) else config["loss"]
+        listed = [m for key in ("metrics", "weighted_metrics") for m in _flat(config[key] or [])]
+        names = [m if isinstance(m, str) else m["class_name"] for m in listed]
+        self._compiled_metrics = tuple(metric_module.adopt(Handle(m, "metric"), name) for m, name in zip(metrics, names))
 
     @property
     def metrics(self):

@@ -122,7 +122,9 @@ private func weights(_ layer: OpaquePointer?, _ which: Int32) throws -> [Variabl
 
 /// The sublayers a caller sees: those of models.
 private func sublayers(_ layer: OpaquePointer?) throws -> [Layer] {
-  (try object(layer, .layer, "layer") as? Model)?.layers ?? []
+  guard let model = try object(layer, .layer, "layer") as? Model else { return [] }
+  // A Sequential that has not seen an input's shape has no network yet.
+  return model.layers.isEmpty ? model.sublayers : model.layers
 }
 
 private func element<Element>(_ list: [Element], _ index: Int, _ what: String) throws -> Element {

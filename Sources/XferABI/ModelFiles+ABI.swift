@@ -6,6 +6,19 @@ import XferCore
   call { try give(model, .model) { try Model.load(string(path, "path")) } }
 }
 
+@c @implementation public func xfer_model_load_with(
+  _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<CChar>?, _ model: UnsafeMutablePointer<OpaquePointer?>?
+) -> xfer_status {
+  call {
+    try give(model, .model) {
+      var given = try Configuration(config(options, "options"), for: "options")
+      let compile = try given.bool("compile", true)
+      try given.finish()
+      return try Model.load(string(path, "path"), compile: compile)
+    }
+  }
+}
+
 @c @implementation public func xfer_model_save(_ model: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> xfer_status {
   call { try object(model, .model, "model").save(string(path, "path")) }
 }

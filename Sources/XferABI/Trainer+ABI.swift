@@ -79,6 +79,39 @@ private func compiledOutputs(_ given: xfer_compile_options, _ model: Model) thro
   call { try give(buffer, capacity, length) { try JSONValue.array(held(trainer).logNames.map { .string($0) }).text() } }
 }
 
+@c @implementation public func xfer_model_compiled(
+  _ model: OpaquePointer?, _ trainer: UnsafeMutablePointer<OpaquePointer?>?, _ optimizer: UnsafeMutablePointer<OpaquePointer?>?,
+  _ loss: UnsafeMutablePointer<OpaquePointer?>?, _ metrics: UnsafeMutablePointer<OpaquePointer?>?, _ capacity: Int,
+  _ metricCount: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    let found = try compiled(object(model, .model, "model"))
+    let room = try elements(metrics.map { UnsafePointer($0) }, capacity, "metrics").count
+    guard metrics == nil || found.metrics.count <= room else {
+      throw invalid("there are \(found.metrics.count) metrics, metrics has room for \(room)")
+    }
+    let model = try object(model, .model, "model")
+    trainer?.pointee = HandleTable.insert(HeldTrainer(found, model), .trainer)
+    optimizer?.pointee = HandleTable.insert(found.optimizer, .optimizer)
+    loss?.pointee = found.outputs.first { $0.loss != nil }?.loss.flatMap { HandleTable.insert($0, .loss) }
+    metricCount?.pointee = found.metrics.count
+    for (index, metric) in found.metrics.enumerated() { metrics?[index] = HandleTable.insert(metric, .metric) }
+  }
+}
+
+@c @implementation public func xfer_model_compile_config(
+  _ model: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call { try give(buffer, capacity, length) { try compiled(object(model, .model, "model")).compileConfig.text() } }
+}
+
+private func compiled(_ model: Model) throws -> Trainer {
+  guard let trainer = model.trainer else {
+    throw XferError(XFER_E_NOT_COMPILED, "model '\(model.name)' is not compiled: call xfer_model_compile first")
+  }
+  return trainer
+}
+
 @c @implementation public func xfer_trainer_fit(
   _ trainer: OpaquePointer?, _ options: UnsafePointer<xfer_fit_options>?, _ history: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {

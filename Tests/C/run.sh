@@ -22,7 +22,7 @@ for source in "$here"/*.c "$here"/../../Examples/c/*.c; do
   cc -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -g "${warnings[@]}" -I "$here" "${flags[@]}" "$source" -o "$work/$name" "${libraries[@]}" -lm -lpthread
   [[ "$source" == */Examples/* ]] && continue
   status=0
-  output=$(cd "$work/empty" && LD_LIBRARY_PATH="$tree/lib" XFER_TREE="$tree" TMPDIR="$work" timeout 300 "$work/$name" 2>&1) || status=$?
+  output=$(cd "$work/empty" && LD_LIBRARY_PATH="$tree/lib" XFER_TREE="$tree" XFER_FIXTURES="$here/../CodecTests/Fixtures" TMPDIR="$work" timeout 300 "$work/$name" 2>&1) || status=$?
   last=$(tail -1 <<<"$output")
   checks=$(sed -nE 's/^([0-9]+) checks, 0 failed$/\1/p' <<<"$last")
   if [ "$status" -ne 0 ] || [ -z "$checks" ]; then

@@ -10,7 +10,7 @@ learning_rate is a float, a schedule, or a function without arguments that gives
 import functools
 import inspect
 
-from .._objects import resolve
+from .._objects import adopted, resolve
 from . import schedules
 from ._optimizer import Optimizer, layer_wise_decay
 
@@ -172,3 +172,8 @@ deserialize = get
 def serialize(optimizer):
     """{"module", "class_name", "config", "registered_name"} as Keras writes it."""
     return {"module": "keras.optimizers", "class_name": type(optimizer).__name__, "config": optimizer.get_config(), "registered_name": None}
+
+
+def adopt(handle, class_name):
+    """The object for one the library made, as when a model is loaded."""
+    return adopted(handle, class_name, Optimizer, globals())

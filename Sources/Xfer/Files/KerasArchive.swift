@@ -29,7 +29,7 @@ enum KerasArchive {
     }
   }
 
-  static func read(_ path: String) throws -> Model {
+  static func read(_ path: String, compile: Bool) throws -> Model {
     let archive = try ZipFile(reading: path)
     let json = try json(config, archive, path)
     let file = try weights(in: archive, path)
@@ -40,6 +40,7 @@ enum KerasArchive {
     var transfer = WeightTransfer(path: path, partial: false, skipMismatch: false)
     try KerasWeights.offer(file, to: model, &transfer)
     try SavedModel.asFormat(path) { _ = try transfer.commit() }
+    if compile { model.restoreCompiled(json["compile_config"], path) }
     return model
   }
 

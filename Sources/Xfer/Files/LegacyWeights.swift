@@ -66,7 +66,12 @@ struct LegacyWeights {
     guard owners.count > 1 || owners.first !== layer else {
       return try offer(entry, Array(entry.names.indices), to: layer.ownWeights, &transfer)
     }
-    // A nested model: first which layer of it, then which weight.
+    // A nested model or a wrapper: by whole paths where they tell, else first which layer of it, then which weight.
+    let weights = layer.weights
+    if let places = byPath(entry.names, weights.map(\.path)) {
+      for (weight, index) in zip(weights, places) { try offer(entry, [index], to: [weight], &transfer) }
+      return
+    }
     let groups = grouped(entry.names)
     let groupNames = WeightNames.stable(groups.map(\.layer))
     let ownerNames = WeightNames.stable(owners.map(\.name))
@@ -79,6 +84,31 @@ struct LegacyWeights {
       }
       try offer(entry, group.indices, to: owner.ownWeights, &transfer)
     }
+  }
+
+  /// Which name each path means, when that is certain for all of them. Of two paths the longer one may begin with outer models' names.
+  private func byPath(_ names: [String], _ paths: [String]) -> [Int]? {
+    func keys(_ names: [String]) -> [[String]] {
+      let split = names.map { name in
+        let (layer, weight) = WeightNames.parts(name)
+        return (layers: layer.split(separator: "/").map(String.init), weight: weight)
+      }
+      let stable = WeightNames.stable(split.flatMap(\.layers))
+      return split.map { $0.layers.map { stable[$0] ?? $0 } + [$0.weight] }
+    }
+    let (known, wanted) = (keys(names), keys(paths))
+    var left = Array(known.indices)
+    var result: [Int] = []
+    for path in wanted {
+      let matches = left.filter { index in
+        let length = min(path.count, known[index].count)
+        return length > 1 && path.suffix(length).elementsEqual(known[index].suffix(length))
+      }
+      guard matches.count == 1 else { return nil }
+      left.removeAll { $0 == matches[0] }
+      result.append(matches[0])
+    }
+    return result
   }
 
   private func offer(_ entry: Entry, _ indices: [Int], to weights: [Variable], _ transfer: inout WeightTransfer) throws {

@@ -25,7 +25,7 @@ extension Model {
     if let root = try LegacyWeights.root(of: file) {
       try LegacyWeights(file, root: root).offer(to: self, &transfer, byName: byName)
     } else if KerasWeights.recognizes(file) {
-      try KerasWeights.offer(file, to: self, &transfer)
+      try KerasWeights.offer(file, to: self, &transfer, byName: byName)
     } else {
       throw XferError.format("\(transfer.path) is an HDF5 file, but holds no weights of Keras: it has neither 'layer_names' nor 'layers'")
     }

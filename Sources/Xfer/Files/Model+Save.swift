@@ -11,14 +11,16 @@ extension Model {
     try KerasArchive.write(self, to: path)
   }
 
-  /// A model from a `.keras` file, or from a legacy Keras `.h5` that holds a whole model. It is not compiled.
+  /// A model from a `.keras` file, or from a legacy Keras `.h5` that holds a whole model.
   ///
+  /// - Parameter compile: whether a model that was compiled when it was saved is compiled again, as the file says. What Xfer does not have of
+  ///   that leaves the model uncompiled, with a warning.
   /// - Throws: `XFER_E_FORMAT` for a file that is cut short or damaged, `XFER_E_UNSUPPORTED` or `XFER_E_NOT_FOUND` for layers Xfer does
   ///   not have.
-  public static func load(_ path: String) throws -> Model {
+  public static func load(_ path: String, compile: Bool = true) throws -> Model {
     switch try WeightFormat(path) {
-    case .archive: try KerasArchive.read(path)
-    case .hdf5: try SavedModel.readLegacy(path)
+    case .archive: try KerasArchive.read(path, compile: compile)
+    case .hdf5: try SavedModel.readLegacy(path, compile: compile)
     case .safetensors: throw XferError.unsupported("\(path) holds weights without an architecture: make the model, then load_weights")
     }
   }

@@ -13,7 +13,7 @@ enum SavedModel {
   }
 
   /// A whole model in a legacy `.h5`, whose config is an attribute.
-  static func readLegacy(_ path: String) throws -> Model {
+  static func readLegacy(_ path: String, compile: Bool) throws -> Model {
     let file = try H5File(reading: path)
     guard let root = try LegacyWeights.root(of: file), let text = try file.strings("/", "model_config")?.first else {
       throw XferError.format("\(path) holds no model: it has no 'model_config'; weights alone are read by load_weights")
@@ -22,6 +22,12 @@ enum SavedModel {
     var transfer = WeightTransfer(path: path, partial: false, skipMismatch: false)
     try LegacyWeights(file, root: root).offer(to: model, &transfer, byName: false)
     try asFormat(path) { _ = try transfer.commit() }
+    if compile, let text = try file.strings("/", "training_config")?.first, let config = try? JSONValue(parsing: text, what: "'training_config'") {
+      let given: JSONValue = [
+        "optimizer": config["optimizer_config"] ?? .null, "loss": config["loss"] ?? .null, "metrics": config["metrics"] ?? .null,
+      ]
+      model.restoreCompiled(given, path)
+    }
     return model
   }
 

@@ -20,11 +20,12 @@ enum WeightKeys {
   static func offer(_ file: SafetensorsFile, to model: Model, _ transfer: inout WeightTransfer, byName: Bool) throws {
     let keys = of(model)
     let exact = byName || keys.allSatisfy { file.entries[$0.key] != nil }
-    let fileNames = exact ? [:] : WeightNames.stable(file.names.map { WeightNames.parts($0).layer })
-    let modelNames = exact ? [:] : WeightNames.stable(keys.map { WeightNames.parts($0.key).layer })
+    func layers(_ keys: some Sequence<String>) -> [String] { keys.flatMap { WeightNames.parts($0).layer.split(separator: "/").map(String.init) } }
+    let fileNames = exact ? [:] : WeightNames.stable(layers(file.names))
+    let modelNames = exact ? [:] : WeightNames.stable(layers(keys.map(\.key)))
     func plain(_ key: String, _ names: [String: String]) -> String {
       let (layer, weight) = WeightNames.parts(key)
-      return "\(names[layer] ?? layer)/\(weight)"
+      return (layer.split(separator: "/").map { names[String($0)] ?? String($0) } + [weight]).joined(separator: "/")
     }
     var left = Dictionary(file.names.map { (plain($0, fileNames), $0) }) { first, _ in first }
     for (key, variable) in keys {
@@ -35,9 +36,9 @@ enum WeightKeys {
       }
     }
     // Layers the model does not have, as a classifier's, are passed over; a weight too many in one it has is not.
-    let layers = Set(keys.map { WeightNames.parts(plain($0.key, modelNames)).layer })
+    let known = Set(keys.map { WeightNames.parts(plain($0.key, modelNames)).layer })
     for (key, name) in left.sorted(by: { $0.value < $1.value }) {
-      if !byName, layers.contains(WeightNames.parts(key).layer) {
+      if !byName, known.contains(WeightNames.parts(key).layer) {
         transfer.mismatch([], "the file has '\(name)', the model's layer has no such weight")
       }
       transfer.skip([name])

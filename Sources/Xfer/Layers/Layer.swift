@@ -23,6 +23,8 @@ open class Layer {
 
   public let name: String
   public private(set) var built = false
+  /// The input shapes the weights were made for, empty when the layer was not built by a call.
+  private(set) var buildShapes: [OpenShape] = []
   /// The weights of this layer itself, in creation order.
   public private(set) var ownWeights: [Variable] = []
   private var moving: Set<ObjectIdentifier> = []
@@ -63,6 +65,11 @@ open class Layer {
   open func lowerAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] { [try lower(inputs, context)] }
   /// The class' own config keys as Keras writes them.
   open var ownConfig: [String: JSONValue] { [:] }
+  /// Where a file of Keras 3 keeps the layer's own weights: groups below the layer's, each with weights in order. Layers whose weights
+  /// Keras keeps in objects within ("cell", "query_dense") say so here.
+  open var weightGroups: [(group: String, weights: [Variable])] { [("", storedWeights)] }
+  /// The attribute a layer within is stored under in Keras' files, nil for a list of layers.
+  func attribute(of inner: Layer) -> String? { nil }
   /// Whether the layer takes several inputs; others take one.
   open var mergesInputs: Bool { false }
   /// The element type the layer reads.
@@ -109,7 +116,7 @@ open class Layer {
   /// Adds a weight, in creation order. `statistic` marks one that no optimizer moves.
   public func addWeight(_ name: String, _ shape: [Int], _ initializer: Initializer, statistic: Bool = false) throws -> Variable {
     let variable = Variable(
-      name: name, path: "\(self.name)/\(name)", tensor: try PendingValues.initializer(initializer, shape).make(shape),
+      name: name, path: NameScope.path(name, of: self.name), tensor: try PendingValues.initializer(initializer, shape).make(shape),
       trainable: !statistic && trainableFlag)
     ownWeights.append(variable)
     if statistic { moving.insert(ObjectIdentifier(variable)) }
@@ -118,6 +125,11 @@ open class Layer {
 
   /// Adds a weight made elsewhere.
   func addWeight(_ variable: Variable) { ownWeights.append(variable) }
+
+  /// The layer's own weights as files list them: those an optimizer may move, then the statistics, whatever the flags are.
+  public var storedWeights: [Variable] {
+    ownWeights.filter { !moving.contains(ObjectIdentifier($0)) } + ownWeights.filter { moving.contains(ObjectIdentifier($0)) }
+  }
 
   // MARK: Trainable and weights
 
@@ -158,7 +170,8 @@ open class Layer {
   public func buildIfNeeded(_ inputs: [OpenShape]) throws {
     guard !built else { return }
     do {
-      try build(inputs)
+      try NameScope.within(name) { try build(inputs) }
+      buildShapes = inputs
     } catch let error as XferError {
       ownWeights = []
       throw XferError(error.status, error.message.hasPrefix(name) ? error.message : "\(name): \(error.message)")
@@ -179,12 +192,14 @@ open class Layer {
   public func all(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> [SymbolicTensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
     try buildIfNeeded(inputs.map(\.shape))
-    let scratch = Graph()
-    let values = inputs.map { scratch.input(TensorDescription($0.shape.map { $0 ?? 1 }, $0.dtype)) }
-    let results = try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments))
+    let shapes = try StandIns.outputs(of: inputs.map(\.shape)) { shapes in
+      let scratch = Graph()
+      let values = zip(inputs, shapes).map { scratch.input(TensorDescription($1, $0.dtype)) }
+      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map { TensorDescription(scratch.shape($0), scratch.dtype($0)) }
+    }
     let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: callArguments)
-    return results.enumerated().map { index, result in
-      SymbolicTensor(shape: [nil] + scratch.shape(result).dropFirst().map { $0 }, dtype: scratch.dtype(result), node: node, index: index)
+    return shapes.enumerated().map { index, result in
+      SymbolicTensor(shape: [nil] + result.shape.dropFirst(), dtype: result.dtype, node: node, index: index)
     }
   }
 
@@ -214,13 +229,21 @@ open class Layer {
   public var config: JSONValue {
     .object(ownConfig.merging([
       "name": .string(name), "trainable": .bool(trainable),
-      "dtype": ["module": "keras", "class_name": "DTypePolicy", "config": ["name": "float32"], "registered_name": nil],
+      "dtype": dtypePolicy,
     ]) { own, _ in own }.with(activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:]))
   }
 
   /// {"module", "class_name", "config", "registered_name", "build_config"}.
   public var serialized: JSONValue {
-    ["module": "keras.layers", "class_name": .string(Self.className), "config": config, "registered_name": nil]
+    var entry: [String: JSONValue] = ["module": "keras.layers", "class_name": .string(Self.className), "config": config, "registered_name": nil]
+    if let buildConfig { entry["build_config"] = buildConfig }
+    return .object(entry)
+  }
+
+  /// What Keras needs to make the weights before it reads them from a file; nil for layers that have nothing to build.
+  open var buildConfig: JSONValue? {
+    guard !buildShapes.isEmpty, !KerasClasses.withoutBuild.contains(Self.className) else { return nil }
+    return ["input_shape": buildShapes.count == 1 ? openShape(buildShapes[0]) : .array(buildShapes.map(openShape))]
   }
 
   func markBuilt() { built = true }

@@ -44,42 +44,46 @@ final class FunctionalNode {
 /// The layer behind an input of a model.
 public final class InputLayer: Layer {
   public override class var className: String { "InputLayer" }
-  public let shape: [Int]
+  /// A sample's dimensions; nil where any size will do, as with images of any height and width.
+  public let shape: OpenShape
   public let dtype: DType
+  /// The batch size the model was written for; it changes nothing but the config.
+  private let batchSize: Int?
 
-  public init(shape: [Int], dtype: DType = .float32, name: String? = nil) throws {
-    guard shape.allSatisfy({ $0 > 0 }) else { throw XferError.shape("Input: dimensions are to be above 0, \(shape) was given") }
+  public init(shape: OpenShape, dtype: DType = .float32, batchSize: Int? = nil, name: String? = nil) throws {
+    guard shape.allSatisfy({ ($0 ?? 1) > 0 }) else { throw XferError.shape("Input: dimensions are to be above 0, \(text(shape)) was given") }
+    guard (batchSize ?? 1) > 0 else { throw XferError.shape("Input: the batch size is to be above 0, \(batchSize ?? 0) was given") }
     // Beyond any sample there is; products of such dimensions must not overflow.
-    guard try Tensor.byteCount([1] + shape, dtype) <= 1 << 34 else {
-      throw XferError.shape("Input: a sample of shape \(shape) would take more than 16 GiB")
+    guard try Tensor.byteCount([1] + shape.map { $0 ?? 1 }, dtype) <= 1 << 34 else {
+      throw XferError.shape("Input: a sample of shape \(text(shape)) would take more than 16 GiB")
     }
-    self.shape = shape
-    self.dtype = dtype
+    (self.shape, self.dtype, self.batchSize) = (shape, dtype, batchSize)
     super.init(name: name ?? AutomaticName.next(for: "InputLayer"))
     markBuilt()
   }
 
   public convenience init(config: inout Configuration) throws {
     let key = config.value("batch_shape") != nil ? "batch_shape" : config.value("batch_input_shape") != nil ? "batch_input_shape" : "shape"
-    config.ignore("batch_shape", "batch_input_shape", "shape", "sparse", "ragged", "optional", "trainable")
-    guard let list = config.value(key)?.arrayValue else { throw XferError.invalid("Input: 'shape' is required, without the batch dimension") }
-    let dims = key == "shape" ? list[...] : list.dropFirst()
-    let shape = try dims.map { value -> Int in
-      guard let size = value.intValue else {
-        throw XferError.unsupported("Input: open dimensions besides the batch are not supported, \(config.value(key)?.text() ?? "") was given")
-      }
-      return size
+    config.ignore("batch_shape", "batch_input_shape", "shape", "optional", "trainable", "registered_name", "module")
+    for kind in ["sparse", "ragged"] where try config.bool(kind, false) {
+      throw XferError.unsupported("Input: \(kind) tensors are not supported")
     }
-    let dtypeName = config.value("dtype")?.stringValue ?? "float32"
+    guard let list = config.value(key)?.arrayValue else { throw XferError.invalid("Input: 'shape' is required, without the batch dimension") }
+    let sizes = try list.map { value -> Int? in
+      guard value.isNull || value.intValue != nil else { throw config.wrong(key, "a list of whole numbers, null where any size will do", .array(list)) }
+      return value.intValue
+    }
+    let batch = key == "shape" ? nil : sizes.first ?? nil
+    let dtypeName = config.value("dtype")?.dtypeName ?? "float32"
     guard let dtype = DType(name: dtypeName) else { throw XferError.dtype("Input: unknown dtype '\(dtypeName)'") }
     let name = config.value("name")?.stringValue
     try config.finish()
-    try self.init(shape: shape, dtype: dtype, name: name)
+    try self.init(shape: key == "shape" ? sizes : Array(sizes.dropFirst()), dtype: dtype, batchSize: batch, name: name)
   }
 
   /// What the layer hands on: the start of a model.
   public func symbol() -> SymbolicTensor {
-    SymbolicTensor(shape: [nil] + shape.map { $0 }, dtype: dtype, node: FunctionalNode(layer: self, inputs: [], training: nil))
+    SymbolicTensor(shape: [nil] + shape, dtype: dtype, node: FunctionalNode(layer: self, inputs: [], training: nil))
   }
 
   public override var inputDType: DType { dtype }
@@ -87,13 +91,21 @@ public final class InputLayer: Layer {
 
   public override var config: JSONValue {
     [
-      "batch_shape": .array([.null] + shape.map { .int($0) }), "dtype": .string(dtype.name), "sparse": false, "ragged": false,
-      "name": .string(name),
+      "batch_shape": .array(([batchSize] + shape).map { $0.map { .int($0) } ?? .null }), "dtype": .string(dtype.name), "sparse": false,
+      "ragged": false, "name": .string(name), "optional": false,
     ]
   }
 }
 
-/// A model input of this shape, the batch dimension left out.
-public func Input(shape: [Int], dtype: DType = .float32, name: String? = nil) throws -> SymbolicTensor {
+/// A model input of this shape, the batch dimension left out; nil where any size will do.
+public func Input(shape: OpenShape, dtype: DType = .float32, name: String? = nil) throws -> SymbolicTensor {
   try InputLayer(shape: shape, dtype: dtype, name: name).symbol()
+}
+
+/// "[150, None, 3]".
+func text(_ shape: OpenShape) -> String { "[\(shape.map { $0.map(String.init) ?? "None" }.joined(separator: ", "))]" }
+
+extension JSONValue {
+  /// The element type a config names: by itself or as a policy, {"class_name": "DTypePolicy", "config": {"name": "float32"}}.
+  var dtypeName: String? { stringValue ?? self["config"]?["name"]?.stringValue }
 }

@@ -29,6 +29,12 @@ public class Model: Layer {
     try self.init(inputs: [input], outputs: [output], name: name)
   }
 
+  /// A model whose network ``rewire(inputs:outputs:)`` brings later.
+  init(unconnected name: String) {
+    (inputs, outputs) = ([], [])
+    super.init(name: name)
+  }
+
   func connect() throws {
     let network = try NetworkMap(inputs: inputs, outputs: outputs)
     (nodes, layers) = (network.nodes, network.layers)
@@ -53,14 +59,15 @@ public class Model: Layer {
   public override var outputCount: Int { outputs.count }
 
   public override func lowerAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] {
+    try checkConnected()
     guard inputs.count == self.inputs.count else {
       throw XferError.invalid("model '\(name)' wants \(self.inputs.count) inputs, \(inputs.count) were given")
     }
     var values: [ObjectIdentifier: ValueID] = [:]
     for (symbol, value) in zip(self.inputs, inputs) {
-      let wanted = symbol.shape.dropFirst().map { $0 ?? 0 }
-      guard Array(context.graph.shape(value).dropFirst()) == wanted else {
-        throw XferError.shape("model '\(name)' wants an input of shape [batch] + \(wanted), \(context.graph.shape(value)) was given")
+      let (wanted, given) = (symbol.shape.dropFirst(), context.graph.shape(value).dropFirst())
+      guard wanted.count == given.count, zip(wanted, given).allSatisfy({ $0 == nil || $0 == $1 }) else {
+        throw XferError.shape("model '\(name)' wants an input of shape [batch] + \(text(Array(wanted))), \(context.graph.shape(value)) was given")
       }
       values[ObjectIdentifier(symbol)] = value
     }
@@ -78,6 +85,24 @@ public class Model: Layer {
     }
     return try outputs.map { output in
       try values[ObjectIdentifier(output)] ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
+    }
+  }
+
+  /// Throws for a Sequential that has not seen an input's shape yet.
+  func checkConnected() throws {
+    guard inputs.isEmpty else { return }
+    throw XferError.state("model '\(name)' has no input shape yet: begin with an Input, call build(), or call it on data")
+  }
+
+  /// The inputs' shapes for a batch of this size. Where a model takes any size there is none to give.
+  func inputShapes(batchSize: Int) throws -> [[Int]] {
+    try checkConnected()
+    return try inputs.map { symbol in
+      let sample = symbol.shape.dropFirst().compactMap { $0 }
+      guard sample.count == symbol.shape.count - 1 else {
+        throw XferError.shape("model '\(name)' takes inputs of any size, \(text(symbol.shape)); a plan is made for one, by calling the model on data")
+      }
+      return [batchSize] + sample
     }
   }
 
@@ -122,10 +147,15 @@ public class Model: Layer {
         return ["args": .array(arguments), "kwargs": .object(named)]
       }
       let mergesList = node.layer.mergesInputs && !(node.layer is Model)
-      return [
+      var entry: [String: JSONValue] = [
         "args": mergesList ? [.array(arguments)] : .array(arguments),
         "kwargs": .object(named),
       ]
+      // Keras passes over this key; it tells a given value from the default Keras itself writes there.
+      if let training = node.training, training == KerasClasses.trainingDefaults[type(of: node.layer).className] {
+        entry["explicit_training"] = true
+      }
+      return .object(entry)
     }
     let members = layers.map { layer -> JSONValue in
       var entry = layer.serialized.objectValue ?? [:]
@@ -141,6 +171,9 @@ public class Model: Layer {
   }
 
   public override var serialized: JSONValue {
-    ["module": "keras.src.models.functional", "class_name": "Functional", "config": config, "registered_name": "Functional"]
+    [
+      "module": "keras.src.models.functional", "class_name": "Functional", "config": config, "registered_name": "Functional",
+      "build_config": ["input_shape": nil], "compile_config": trainer?.compileConfig ?? [:],
+    ]
   }
 }

@@ -40,11 +40,27 @@ struct Deserializer {
     let model: Model
     switch className {
     case "Functional", "Model": model = try functional(config)
-    case "Sequential":
-      model = try Sequential((config["layers"]?.arrayValue ?? []).map { try layer($0) }, name: config["name"]?.stringValue)
-    default: throw XferError.unsupported("a model of class '\(className)'; Functional and Sequential are supported")
+    case "Sequential": model = try sequential(config)
+    default: throw XferError.unsupported(
+        "a model of class '\(className)': Functional and Sequential models are supported, classes of a program's own are not")
     }
     if config["trainable"]?.boolValue == false { model.setOwnTrainable(false) }
+    return model
+  }
+
+  private func sequential(_ config: JSONValue) throws -> Model {
+    // Keras 1 wrote the list of layers alone.
+    let entries = config.arrayValue ?? config["layers"]?.arrayValue ?? []
+    guard let first = entries.first else { throw XferError.format("a Sequential without layers in the model's config") }
+    var layers = try entries.map { try layer($0) }
+    // Keras 1 and 2 put the input's shape into the first layer's config.
+    let sample = first["config"]?["batch_input_shape"] ?? first["config"]?["batch_shape"]
+    if !(layers[0] is InputLayer), let sample, !sample.isNull {
+      var input = try Configuration(["batch_shape": sample, "dtype": first["config"]?["dtype"] ?? .null], for: "InputLayer")
+      layers.insert(try InputLayer(config: &input), at: 0)
+    }
+    let model = try Sequential(layers, name: config["name"]?.stringValue)
+    if model.inputs.isEmpty, let shape = config["build_input_shape"]?.arrayValue { try model.build(inputShape: shape.map(\.intValue)) }
     return model
   }
 
@@ -63,8 +79,11 @@ struct Deserializer {
       }
       for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
     }
+    let counted = try Self.countingThemselves(entries, pending.map { item in
+      try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
+    }, ends: config["output_layers"] ?? [])
     func symbol(_ layer: String, _ call: Int, _ output: Int) -> SymbolicTensor? {
-      symbols[layer]?[call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
+      symbols[layer]?[counted.contains(layer) ? call - 1 : call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
     }
     // Calls may be listed before what they read: go round until nothing moves.
     while !pending.isEmpty {
@@ -76,8 +95,9 @@ struct Deserializer {
           waiting.append(item)
           continue
         }
+        let implied = !call.explicit && call.training == KerasClasses.trainingDefaults[type(of: layer).className]
         try layer.setCallArguments(call.arguments)
-        symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: call.training)
+        symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: implied ? nil : call.training)
         try layer.setCallArguments([:])
       }
       guard waiting.count < pending.count else {
@@ -86,9 +106,13 @@ struct Deserializer {
       pending = waiting
     }
     func ends(_ key: String) throws -> [SymbolicTensor] {
-      let list = config[key]?.arrayValue ?? []
-      let items = list.first?.stringValue != nil ? [JSONValue.array(list)] : list
-      return try items.map { item in
+      // One by itself, a list of them, or a dictionary by name.
+      func flat(_ item: JSONValue) -> [JSONValue] {
+        if item.arrayValue?.first?.stringValue != nil { return [item] }
+        if let members = item.objectValue { return members.sorted { $0.key < $1.key }.flatMap { flat($0.value) } }
+        return (item.arrayValue ?? []).flatMap(flat)
+      }
+      return try flat(config[key] ?? []).map { item in
         guard let name = item.arrayValue?.first?.stringValue, let call = item.arrayValue?.dropFirst().first?.intValue,
           let symbol = symbol(name, call, item.arrayValue?.dropFirst(2).first?.intValue ?? 0)
         else { throw XferError.format("the model's config: '\(key)' names \(item.text()), which does not exist") }
@@ -99,14 +123,35 @@ struct Deserializer {
   }
 }
 
+extension Deserializer {
+  /// The models within whose calls are counted from 1: Keras 2 takes a model itself for its first call. There no reader names number 0.
+  private static func countingThemselves(_ entries: [JSONValue], _ calls: [InboundCall], ends: JSONValue) throws -> Set<String> {
+    let models = entries.filter { entry in
+      ["Functional", "Model", "Sequential"].contains(entry["class_name"]?.stringValue ?? "")
+        && entry["inbound_nodes"]?.arrayValue?.first?.arrayValue != nil
+    }.compactMap { $0["name"]?.stringValue ?? $0["config"]?["name"]?.stringValue }
+    guard !models.isEmpty else { return [] }
+    var firstRead = Set(calls.flatMap(\.sources).filter { $0.call == 0 }.map(\.layer))
+    let ends = ends.arrayValue ?? []
+    for end in ends.first?.stringValue != nil ? [.array(ends)] : ends {
+      if let list = end.arrayValue, list.count > 1, let name = list[0].stringValue, list[1].intValue == 0 { firstRead.insert(name) }
+    }
+    return Set(models).subtracting(firstRead)
+  }
+}
+
 /// One entry of `inbound_nodes`: Keras 3's args/kwargs, or the nested lists of Keras 2.
 private struct InboundCall {
   var sources: [(layer: String, call: Int, output: Int)] = []
   var training: Bool?
+  /// Whether `training` was given, even where it is what Keras writes without being told.
+  var explicit = false
+
   /// The other call arguments, with the names of the inputs where the layer has names for them.
   var arguments: [String: JSONValue] = [:]
 
   init(_ json: JSONValue, layer: String, names: [String]) throws {
+    explicit = json["explicit_training"]?.boolValue ?? false
     if let positional = json["args"] {
       let named = json["kwargs"]?.objectValue ?? [:]
       training = named["training"]?.boolValue
@@ -126,12 +171,20 @@ private struct InboundCall {
         arguments["inputs"] = .array(inputs)
       }
     } else {
-      for item in json.arrayValue ?? [] {
+      let items = json.arrayValue ?? []
+      // Keras 2.4 and later write a single input without the list around it.
+      for item in items.first?.stringValue != nil ? [json] : items {
         guard let list = item.arrayValue, list.count >= 3, let name = list[0].stringValue, let call = list[1].intValue else {
           throw XferError.format("the model's config: layer '\(layer)' has an inbound node that cannot be read: \(item.text())")
         }
         sources.append((name, call, list[2].intValue ?? 0))
-        if list.count > 3, let explicit = list[3]["training"]?.boolValue { training = explicit }
+        for (key, value) in list.count > 3 ? list[3].objectValue ?? [:] : [:] {
+          switch (key, value) {
+          case ("training", _): training = value.boolValue
+          case (_, .null), (_, .bool(false)): break
+          default: throw XferError.unsupported("layer '\(layer)' is called with \(key) = \(value.text()), which is not supported")
+          }
+        }
       }
     }
     guard !sources.isEmpty else { throw XferError.format("the model's config: layer '\(layer)' is called on nothing") }

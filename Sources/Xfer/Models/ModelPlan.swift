@@ -7,7 +7,7 @@ extension Model {
     guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
     if training { return try compiled().plan(batchSize: batchSize) }
     let graph = Graph()
-    let values = inputs.map { graph.input(TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype)) }
+    let values = zip(inputs, try inputShapes(batchSize: batchSize)).map { graph.input(TensorDescription($1, $0.dtype)) }
     var options = Plan.Options()
     options.kept = try emitAll(values, LoweringContext(graph: graph, training: false))
     return try Plan(graph, options: options)

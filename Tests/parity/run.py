@@ -1,0 +1,269 @@
+"""Random models in Keras and in Xfer, from the same config and weights: predictions, evaluate, three epochs, every weight afterwards.
+
+    python Tests/parity/run.py                                       300 cases on every backend
+    python Tests/parity/run.py --case 17 --backend naive -v          one of them
+
+Tolerances. Predictions 2e-4, evaluate 1e-3, history 3e-3: each difference divided by max(1, largest absolute value of the array).
+Weights 5e-3: divided by the largest absolute value of the weight, but at least 0.2, the size of the initial values.
+
+Where these are missed, Keras trains once more from weights that differ in their last bits (1e-6 of each). If Keras itself moves by a
+quarter of what was missed, the case says nothing about Xfer (a kink was crossed, or a gradient is pure rounding and the optimizer divides by
+its size). Such cases are listed as ill-conditioned; more than one in twenty fails the run.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+
+import cases as cases_module
+from cases import find
+from support import BACKENDS, Difference, Table, XferError, compare, keras, library_or_exit, np, plain, serialized, tf, xfer
+
+PREDICT, EVALUATE, HISTORY, WEIGHTS = 2e-4, 1e-3, 3e-3, 5e-3
+FLOOR = 0.2
+
+
+class HandStep(keras.Model):
+    """fit with a gradient step of one's own that calls the model with training=False.
+
+    Keras 3.15 passes fit's training=True over an explicit training=False of an inner call; a model whose only training-dependent layers lie under that
+    call is the same as one called with training=False as a whole.
+    """
+
+    def train_step(self, data):
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            predictions = self(x, training=False)
+            loss = self.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=False)
+        self._loss_tracker.update_state(loss, sample_weight=len(x))
+        if self.trainable_weights:
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_weights), self.trainable_weights))
+        return self.compute_metrics(x, y, predictions, sample_weight=weight)
+
+
+def keras_model(case, weights):
+    model = keras.models.model_from_json(case.config)
+    model.set_weights(weights)
+    for path, flag in case.freezes:
+        find(model, path).trainable = flag
+    return model
+
+
+def renewed(thing):
+    """A fresh object of the same config."""
+    return thing if isinstance(thing, str) else type(thing).from_config(thing.get_config())
+
+
+def run_keras(case, weights=None):
+    """{"predict", "evaluate", "history", "weights", ...} as Keras has them."""
+    model = keras_model(case, case.weights if weights is None else weights)
+    trained = HandStep(model.inputs, model.outputs) if case.by_hand else model
+    trained.compile(optimizer=renewed(case.optimizer), loss=renewed(case.loss), metrics=[renewed(m) for m in case.metrics], run_eagerly=True)
+    found = {"model": model, "predict": np.asarray(model(case.x, training=False))}
+    batch = case.fit["batch_size"]
+    found["evaluate"] = trained.evaluate(case.x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
+    found["counts"] = len(model.weights), len(model.trainable_weights)
+    found["history"] = trained.fit(case.x, case.y, verbose=0, validation_data=case.validation, **case.fit).history
+    found["weights"] = model.get_weights()
+    found["after"] = np.asarray(model(case.x, training=False))
+    return found
+
+
+def sane(found):
+    """Whether training stayed where float32 can be compared."""
+    numbers = [v for values in found["history"].values() for v in values] + list(found["evaluate"].values())
+    big = max(float(np.abs(w).max(initial=0)) for w in found["weights"])
+    return bool(np.isfinite(numbers).all() and max(map(abs, numbers)) < 60 and np.abs(found["predict"]).max() < 60 and big < 60
+                and np.isfinite(found["after"]).all())
+
+
+def make_xfer(case):
+    model = xfer.models.model_from_json(case.config)
+    model.set_weights(case.weights)
+    for path, flag in case.freezes:
+        find(model, path).trainable = flag
+    return model
+
+
+def compile_xfer(case, model):
+    def from_keras(module, thing):
+        class_name, config = serialized(thing)
+        return module.get({"class_name": class_name, "config": config})
+
+    metrics = [m if isinstance(m, str) else from_keras(xfer.metrics, m) for m in case.metrics]
+    model.compile(optimizer=from_keras(xfer.optimizers, case.optimizer), loss=from_keras(xfer.losses, case.loss), metrics=metrics)
+
+
+def check(case, expected, backend, verbose):
+    """{"part": worst difference}; raises Difference or XferError."""
+    xfer.set_backend(backend)
+    model = make_xfer(case)
+    names = [w.path.rpartition("/")[2] for w in expected["model"].weights]
+    own = [w.path.rpartition("/")[2] for w in model.weights]
+    if names != own:
+        raise Difference(f"weights: Keras {names}, Xfer {own}")
+    counts = len(model.weights), len(model.trainable_weights)
+    if counts != expected["counts"]:
+        raise Difference(f"weights, trainable: Keras {expected['counts']}, Xfer {counts}")
+    parts = {"predict": compare("predict", expected["predict"], model.predict(case.x, batch_size=case.fit["batch_size"], verbose=0), PREDICT)}
+    if case.through_files:
+        through_files(case, expected, model)
+    compile_xfer(case, model)
+    batch = case.fit["batch_size"]
+    figures = model.evaluate(case.x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
+    if set(figures) != set(expected["evaluate"]):
+        raise Difference(f"evaluate: Keras gives {sorted(expected['evaluate'])}, Xfer {sorted(figures)}")
+    parts["evaluate"] = max(compare(f"evaluate {k}", v, figures[k], EVALUATE) for k, v in expected["evaluate"].items())
+    history = model.fit(case.x, case.y, verbose=0, validation_data=case.validation, **case.fit).history
+    if set(history) != set(expected["history"]):
+        raise Difference(f"history: Keras has {sorted(expected['history'])}, Xfer {sorted(history)}")
+    if verbose:
+        for key in history:
+            print(f"  {key}: Keras {np.round(expected['history'][key], 6)}, Xfer {np.round(history[key], 6)}")
+    parts["history"] = max(compare(f"history {k}", v, history[k], HISTORY) for k, v in expected["history"].items())
+    parts["weights"] = 0.0
+    for weight, value, got in zip(expected["model"].weights, expected["weights"], model.get_weights()):
+        difference = compare(f"weight {weight.path} {value.shape}", value, got, WEIGHTS, floor=FLOOR)
+        parts["weights"] = max(parts["weights"], difference)
+    parts["after"] = compare("predict after training", expected["after"], model.predict(case.x, verbose=0), HISTORY)
+    return parts
+
+
+def through_files(case, expected, model):
+    """What Xfer saves predicts the same in Keras, and the reverse."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = os.path.join(folder, "xfer.keras"), os.path.join(folder, "keras.keras")
+        model.save(ours)
+        opened = keras.saving.load_model(ours, compile=False)
+        compare("predict in Keras from Xfer's .keras", expected["predict"], np.asarray(opened(case.x, training=False)), PREDICT)
+        # Keras' side has been trained by now: a model with the first weights again.
+        keras_model(case, case.weights).save(theirs)
+        compare("predict in Xfer from Keras' .keras", expected["predict"], xfer.saving.load_model(theirs).predict(case.x, verbose=0), PREDICT)
+
+
+def conditioned(case, expected):
+    """How far Keras moves when the weights' last bits differ: (history, weights), as differences are measured."""
+    rng = np.random.default_rng(case.number)
+    nudged = [(w * (1 + 1e-6 * rng.uniform(-1, 1, w.shape))).astype(w.dtype) if w.dtype.kind == "f" else w for w in case.weights]
+    other = run_keras(case, nudged)
+
+    def apart(expected, other, floor):
+        return compare("", expected, other, np.inf, floor=floor)
+
+    history = max(apart(v, other["history"][k], 1.0) for k, v in expected["history"].items())
+    weights = max([apart(a, b, FLOOR) for a, b in zip(expected["weights"], other["weights"])] or [0.0])
+    return max(history / HISTORY, weights / WEIGHTS, apart(expected["after"], other["after"], 1.0) / HISTORY)
+
+
+def run_case(number, backends, table, verbose):
+    """(failures, ill) as lists of lines."""
+    failures, ill = [], []
+    for attempt in range(8):
+        case = cases_module.make(number if attempt == 0 else number + 1000000 * attempt)
+        expected = run_keras(case)
+        if sane(expected):
+            break
+    if verbose:
+        print(f"case {number}: {case.describe}\n  freezes {case.freezes}, fit { {k: v for k, v in case.fit.items()} }")
+        print(f"  optimizer {plain(case.optimizer.get_config())}\n  loss {plain(case.loss.get_config())}")
+        keras.models.model_from_json(case.config).summary(expand_nested=True, line_length=110, show_trainable=True)
+    table.missing.update(case.draw.missing)
+    table.refused.update(case.draw.refused)
+    used = case.draw.used | {("model", case.nesting)}
+    limit = None
+    for backend in backends:
+        worst, failed = 0.0, False
+        try:
+            parts = check(case, expected, backend, verbose)
+            worst = max(parts["history"], parts["weights"], parts["predict"])
+            if verbose:
+                print(f"  {backend}: " + ", ".join(f"{k} {v:.1e}" for k, v in parts.items()))
+            for part, difference in parts.items():
+                table.add("compared", part, difference)
+        except Difference as error:
+            trained = str(error).startswith(("history", "weight ", "predict after"))
+            limit = conditioned(case, expected) if trained and limit is None else limit
+            if trained and limit > 0.25:
+                ill.append(f"case {number} ({backend}): {error}; Keras by itself moves {limit:.1f} of the tolerance")
+                continue
+            failures.append(f"case {number} ({backend}; {case.describe}): {error}")
+            failed = True
+        except XferError as error:
+            table.refused["case", f"{number}", str(error)] += 1
+            failures.append(f"case {number} ({backend}; {case.describe}): refused: {error}")
+            failed = True
+        for kind, name in used:
+            table.add(kind, name, worst, failed)
+        table.add("backend", backend, worst, failed)
+    return failures, ill
+
+
+def run_numbers(numbers, backends, verbose, say):
+    table, failures, ill = Table(), [], []
+    for number in numbers:
+        more, sick = run_case(number, backends, table, verbose)
+        failures += more
+        ill += sick
+        for line in more:
+            say(f"FAILED {line}")
+        for line in sick:
+            say(f"ill-conditioned: {line}")
+        keras.backend.clear_session(free_memory=False)
+    return table, failures, ill
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cases", type=int, default=300, help="how many (default 300)")
+    parser.add_argument("--first", type=int, default=0, help="the first case's number")
+    parser.add_argument("--case", type=int, help="only this one")
+    parser.add_argument("--backend", default="all", help="simd, blas, naive; default: all that are there")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes side by side")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("--part", help=argparse.SUPPRESS)  # k/n: every n-th case, results as JSON on stdout
+    options = parser.parse_args()
+    present = library_or_exit()
+    backends = [b for b in BACKENDS if b in present] if options.backend == "all" else options.backend.split(",")
+    if absent := [b for b in backends if b not in present]:
+        sys.exit(f"no backend {absent[0]}; there are {', '.join(sorted(present))}")
+
+    numbers = [options.case] if options.case is not None else list(range(options.first, options.first + options.cases))
+    if options.part:
+        index, parts = map(int, options.part.split("/"))
+        table, failures, ill = run_numbers(numbers[index::parts], backends, False, lambda line: print(line, file=sys.stderr, flush=True))
+        print(json.dumps({"table": table.to_json(), "failures": failures, "ill": ill}))
+        return 0
+
+    start = time.time()
+    jobs = min(options.jobs, len(numbers))
+    if jobs <= 1:
+        table, failures, ill = run_numbers(numbers, backends, options.verbose, lambda line: print(line, flush=True))
+    else:
+        common = [sys.executable, __file__, "--cases", str(len(numbers)), "--first", str(numbers[0]), "--backend", ",".join(backends)]
+        running = [subprocess.Popen([*common, "--part", f"{i}/{jobs}"], stdout=subprocess.PIPE, text=True) for i in range(jobs)]
+        table, failures, ill = Table(), [], []
+        for process in running:
+            out, _ = process.communicate()
+            if process.returncode:
+                sys.exit(f"parity: a worker ended with {process.returncode}")
+            found = json.loads(out.splitlines()[-1])
+            table.merge(found["table"])
+            failures += found["failures"]
+            ill += found["ill"]
+    table.print()
+    runs = len(numbers) * len(backends)
+    sick = len(ill)
+    print(f"\nparity: {len(numbers)} models on {', '.join(backends)}: {runs - len(failures) - sick} agree, {len(failures)} differ, "
+          f"{sick} ill-conditioned ({time.time() - start:.0f} s)")
+    for reason, count in Counter(line.split("): ", 1)[1][:70] for line in failures).most_common(12):
+        print(f"  {count} × {reason}")
+    return 1 if failures or sick * 20 > runs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

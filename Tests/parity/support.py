@@ -38,10 +38,12 @@ with _quiet():
     import tensorflow as tf
 
     tf.zeros(1)
+    tf.get_logger().setLevel("ERROR")
 import numpy as np  # noqa: E402
 
 import xfer  # noqa: E402
 from xfer import _c  # noqa: E402
+from xfer._errors import UNSUPPORTED  # noqa: E402
 from xfer._handle import make, text  # noqa: E402
 
 BACKENDS = ("simd", "blas", "naive")
@@ -72,6 +74,11 @@ def exists(kind, class_name):
     """Whether Xfer knows the class at all."""
     words = refusal(kind, class_name, {})
     return words is None or f"unknown {kind}" not in words
+
+
+def unsupported(error):
+    """Whether it is a refusal by name of something Xfer says it lacks, rather than a failure."""
+    return isinstance(error, XferError) and error.status == UNSUPPORTED
 
 
 def plain(value):
@@ -168,5 +175,5 @@ def library_or_exit():
 
 __all__ = [
     "BACKENDS", "Difference", "Table", "XferError", "compare", "create", "exists", "keras", "library_or_exit", "np", "plain", "refusal",
-    "serialized", "text", "tf", "worst", "xfer",
+    "serialized", "text", "tf", "unsupported", "worst", "xfer",
 ]

@@ -7,6 +7,25 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign",
                "hard_sigmoid", "hard_silu", "celu", "log_sigmoid", "squareplus", "tanh_shrink", "soft_shrink", "exponential")
 
 
+CARRIES = {"Add", "Average", "Concatenate", "Subtract", "Flatten", "Reshape", "Permute", "Identity", "Rescaling", "Dropout", "GaussianNoise", "GaussianDropout",
+           "AlphaDropout", "SpatialDropout1D", "SpatialDropout2D", "AveragePooling2D", "AveragePooling1D", "GlobalAveragePooling2D", "ZeroPadding2D", "ZeroPadding1D",
+           "GlobalAveragePooling1D", "UpSampling2D", "Cropping2D", "Resizing", "CenterCrop", "Functional"}
+
+
+def shifted(x):
+    """Whether a weight adds to every channel of x alike. Batch statistics take that away again, so its gradient would be rounding alone."""
+    operation = x._keras_history.operation
+    kind = type(operation).__name__
+    if kind == "Functional":
+        return any(shifted(y) for y in operation.outputs)
+    if kind in CARRIES:
+        inputs = operation.input
+        return any(shifted(y) for y in (inputs if isinstance(inputs, list) else [inputs]))
+    if kind in ("BatchNormalization", "LayerNormalization", "GroupNormalization"):
+        return bool(operation.center)
+    return bool(getattr(operation, "use_bias", False)) and getattr(operation, "activation", None) in (None, keras.activations.linear)
+
+
 class Network:
     """Builds one network; `settled` says whether a BatchNormalization may be left to the batch's statistics."""
 
@@ -75,6 +94,8 @@ class Network:
             return x
         name = draw.first("layer", names)
         if name == "BatchNormalization":
+            if shifted(x):
+                x = self.nonlinearity(x)
             options = {}
             if draw.maybe(0.3):
                 options["momentum"] = draw.pick(0.9, 0.7)
@@ -158,7 +179,7 @@ class Network:
         needed = {"kernel_size": size}
         if kind != "DepthwiseConv2D":
             needed["filters"] = draw.number(2, 6)
-        if kind == "Conv2D" and draw.maybe(0.2):
+        if kind == "Conv2D" and draw.maybe(0.12):
             groups = [g for g in (2, 3, 4) if channels % g == 0]
             if groups:
                 options["groups"] = groups[0]

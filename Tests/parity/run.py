@@ -6,9 +6,9 @@
 Tolerances. Predictions 2e-4, evaluate 1e-3, history 3e-3: each difference divided by max(1, largest absolute value of the array).
 Weights 5e-3: divided by the largest absolute value of the weight, but at least 0.2, the size of the initial values.
 
-Where these are missed, Keras trains once more from weights that differ in their last bits (1e-6 of each). If Keras itself moves by a
-quarter of what was missed, the case says nothing about Xfer (a kink was crossed, or a gradient is pure rounding and the optimizer divides by
-its size). Such cases are listed as ill-conditioned; more than one in twenty fails the run,
+Where history or weights miss these, Keras trains again from weights that differ in their last bits (1e-6 of each), twice. What Keras itself moves then
+says how much the numbers mean: a gradient may be pure rounding (a bias before batch statistics), and Adam and its kin divide by its size. Up to four
+times that movement is allowed; the tensors concerned are counted. Models whose history or predictions need that are listed as ill-conditioned; more than one in twenty fails the run,
 and so does more than one in twenty that Xfer refuses by name when it is built or compiled.
 """
 
@@ -100,7 +100,7 @@ def compile_xfer(case, model):
     model.compile(optimizer=from_keras(xfer.optimizers, case.optimizer), loss=from_keras(xfer.losses, case.loss), metrics=metrics)
 
 
-def check(case, expected, backend, verbose):
+def check(case, expected, backend, verbose, movement):
     """{"part": worst difference}; raises Difference or XferError."""
     xfer.set_backend(backend)
     model = make_xfer(case)
@@ -126,12 +126,14 @@ def check(case, expected, backend, verbose):
     if verbose:
         for key in history:
             print(f"  {key}: Keras {np.round(expected['history'][key], 6)}, Xfer {np.round(history[key], 6)}")
-    parts["history"] = max(compare(f"history {k}", v, history[k], HISTORY) for k, v in expected["history"].items())
+    parts["history"] = max(
+        movement.compare(f"history {k}", lambda found, k=k: found["history"][k], history[k], HISTORY) for k in expected["history"])
     parts["weights"] = 0.0
-    for weight, value, got in zip(expected["model"].weights, expected["weights"], model.get_weights()):
-        difference = compare(f"weight {weight.path} {value.shape}", value, got, WEIGHTS, floor=FLOOR)
+    for index, (weight, got) in enumerate(zip(expected["model"].weights, model.get_weights())):
+        difference = movement.compare(
+            f"weight {weight.path} {got.shape}", lambda found, index=index: found["weights"][index], got, WEIGHTS, floor=FLOOR)
         parts["weights"] = max(parts["weights"], difference)
-    parts["after"] = compare("predict after training", expected["after"], model.predict(case.x, verbose=0), HISTORY)
+    parts["after"] = movement.compare("predict after training", lambda found: found["after"], model.predict(case.x, verbose=0), HISTORY)
     return parts
 
 
@@ -147,18 +149,45 @@ def through_files(case, expected, model):
         compare("predict in Xfer from Keras' .keras", expected["predict"], xfer.saving.load_model(theirs).predict(case.x, verbose=0), PREDICT)
 
 
+class Movement:
+    """How far Keras itself moves when the last bits of the first weights differ: the largest of two tries, asked for when something is missed."""
+
+    def __init__(self, case, expected):
+        self.case, self.expected, self.others = case, expected, None
+
+    def of(self, what, floor):
+        if self.others is None:
+            self.others = []
+            for seed in (1, 2):
+                rng = np.random.default_rng([self.case.number, seed])
+                nudged = [(w * (1 + 1e-6 * rng.uniform(-1, 1, w.shape))).astype(w.dtype) if w.dtype.kind == "f" else w for w in self.case.weights]
+                self.others.append(run_keras(self.case, nudged))
+        return max(compare("", what(self.expected), what(other), np.inf, floor=floor) for other in self.others)
+
+    def compare(self, part, what, got, tolerance, floor=1.0):
+        """The difference; beyond the tolerance it may be four times what Keras moves, which is noted in `loose`."""
+        expected = what(self.expected)
+        try:
+            return compare(part, expected, got, tolerance, floor)
+        except Difference:
+            own = self.of(what, floor)
+            if own * 4 <= tolerance:
+                raise
+            compare(f"{part} (Keras by itself moves {own:.1e})", expected, got, 4 * own, floor)
+            self.loose.append(part)
+            return 0.0
+
+    def check(self, backend, verbose):
+        self.loose = []
+        return check(self.case, self.expected, backend, verbose, self)
+
+
 def conditioned(case, expected):
-    """How far Keras moves when the weights' last bits differ: (history, weights), as differences are measured."""
-    rng = np.random.default_rng(case.number)
-    nudged = [(w * (1 + 1e-6 * rng.uniform(-1, 1, w.shape))).astype(w.dtype) if w.dtype.kind == "f" else w for w in case.weights]
-    other = run_keras(case, nudged)
-
-    def apart(expected, other, floor):
-        return compare("", expected, other, np.inf, floor=floor)
-
-    history = max(apart(v, other["history"][k], 1.0) for k, v in expected["history"].items())
-    weights = max([apart(a, b, FLOOR) for a, b in zip(expected["weights"], other["weights"])] or [0.0])
-    return max(history / HISTORY, weights / WEIGHTS, apart(expected["after"], other["after"], 1.0) / HISTORY)
+    """The largest movement, in tolerances."""
+    movement = Movement(case, expected)
+    history = max(movement.of(lambda found, k=k: found["history"][k], 1.0) for k in expected["history"])
+    weights = max([movement.of(lambda found, i=i: found["weights"][i], FLOOR) for i in range(len(expected["weights"]))] or [0.0])
+    return max(history / HISTORY, weights / WEIGHTS)
 
 
 def run_case(number, backends, table, verbose):
@@ -176,22 +205,21 @@ def run_case(number, backends, table, verbose):
     table.missing.update(case.draw.missing)
     table.refused.update(case.draw.refused)
     used = case.draw.used | {("model", case.nesting)}
-    limit = None
+    movement = Movement(case, expected)
     for backend in backends:
         worst, failed = 0.0, False
         try:
-            parts = check(case, expected, backend, verbose)
+            parts = movement.check(backend, verbose)
+            weights = [part for part in movement.loose if part.startswith("weight ")]
+            if len(movement.loose) > len(weights):
+                ill.append(f"case {number} ({backend}): {', '.join(movement.loose[:3])}")
+            table.loose += len(weights)
             worst = max(parts["history"], parts["weights"], parts["predict"])
             if verbose:
                 print(f"  {backend}: " + ", ".join(f"{k} {v:.1e}" for k, v in parts.items()))
             for part, difference in parts.items():
                 table.add("compared", part, difference)
         except Difference as error:
-            trained = str(error).startswith(("history", "weight ", "predict after"))
-            limit = conditioned(case, expected) if trained and limit is None else limit
-            if trained and limit > 0.25:
-                ill.append(f"case {number} ({backend}): {error}; Keras by itself moves {limit:.1f} of the tolerance")
-                continue
             failures.append(f"case {number} ({backend}; {case.describe}): {error}")
             failed = True
         except XferError as error:
@@ -265,7 +293,8 @@ def main():
     runs = len(numbers) * len(backends)
     sick = len(ill)
     print(f"\nparity: {len(numbers)} models on {', '.join(backends)}: {runs - len(failures) - sick - refused} agree, {len(failures)} differ, "
-          f"{sick} ill-conditioned, {refused} refused ({time.time() - start:.0f} s)")
+          f"{sick} ill-conditioned, {refused} refused; "
+          f"{table.loose} weights with gradients of rounding alone ({time.time() - start:.0f} s)")
     for reason, count in Counter(line.split("): ", 1)[1][:70] for line in failures).most_common(12):
         print(f"  {count} × {reason}")
     return 1 if failures or max(sick, refused) * 20 > runs else 0

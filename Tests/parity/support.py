@@ -132,6 +132,7 @@ class Table:
         self.rows = defaultdict(lambda: [0, 0.0, 0])  # (kind, class): cases, worst, failures
         self.missing = Counter()  # (kind, class): how often it would have been used
         self.refused = Counter()  # (kind, class, words)
+        self.loose = 0  # weights held to what Keras itself reproduces
 
     def add(self, kind, name, difference, failed=False):
         row = self.rows[kind, name]
@@ -145,12 +146,14 @@ class Table:
             row[0] += cases
             row[1] = max(row[1], difference)
             row[2] += failures
+        self.loose += other["loose"]
         for name in ("missing", "refused"):
             for key, count in other[name]:
                 getattr(self, name)[tuple(key)] += count
 
     def to_json(self):
-        return {"rows": list(self.rows.items()), "missing": list(self.missing.items()), "refused": list(self.refused.items())}
+        return {"rows": list(self.rows.items()), "missing": list(self.missing.items()), "refused": list(self.refused.items()),
+                "loose": self.loose}
 
     def print(self):
         width = max([len(name) for _, name in self.rows] + [20])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from draw import Draw, Ill, K, randomize
 from networks import Network
-from support import keras, np, serialized
+from support import keras, np, refusal, serialized, several_ends
 
 L, M, O = keras.losses, keras.metrics, keras.optimizers
 
@@ -35,9 +35,11 @@ class Case:
     weights: list = None
     freezes: list = field(default_factory=list)  # (path of layer names, flag), in order
     x: object = None
-    y: object = None
+    y: object = None  # x, y, loss, metrics: lists where there are several inputs or outputs
     loss: object = None
     metrics: list = None
+    weighted_metrics: list = None
+    loss_weights: list = None
     optimizer: object = None
     fit: dict = None  # keywords of fit that both take
     validation: object = None
@@ -74,6 +76,11 @@ def _make(number, draw):
     count = draw.pick(10, 12, 16, 20, 24, 32, 40)
     network = Network(draw, settled=case.by_hand)
 
+    two_inputs, two_outputs, weighs = draw.maybe(0.12), draw.maybe(0.12), draw.maybe(0.15)
+    if (two_inputs or two_outputs or weighs) and not several_ends():
+        draw.missing["model", "several inputs, outputs or weighted metrics"] += 1
+        two_inputs = two_outputs = weighs = False
+
     # The network.
     if kind == "image":
         height = draw.number(6, 16)
@@ -103,17 +110,44 @@ def _make(number, draw):
     if draw.maybe(0.4):
         x = network.rows(x, draw.number(1, 2))
 
+    if two_inputs:
+        other = keras.Input((3,), name="facts")
+        inputs = [inputs, other] if draw.maybe(0.7) else [other, inputs]
+        x = draw.layer(K.Concatenate)([x, network.rows(other, 1)])
+        draw.used.add(("model", "two inputs"))
+
     # The loss with the head that it wants, targets, metrics.
-    head, targets = _task(case, draw, count)
-    outputs = draw.layer(K.Dense, {"units": head["units"], **({"activation": head["activation"]} if head["activation"] else {})},
-                         **({"kernel_regularizer": network.regularizer()} if draw.maybe(0.1) else {}))(x)
+    outputs, losses, metrics, targets = [], [], [], []
+    for _ in range(2 if two_outputs else 1):
+        head, target, loss, figures = _task(draw, count)
+        outputs.append(draw.layer(K.Dense, {"units": head["units"], **({"activation": head["activation"]} if head["activation"] else {})},
+                                  **({"kernel_regularizer": network.regularizer()} if draw.maybe(0.1) else {}))(x))
+        losses.append(loss)
+        metrics.append(figures)
+        targets.append(target)
+    case.weighted_metrics = [[m for m in figures if weighs] for figures in metrics]
+    if two_outputs:
+        draw.used.add(("model", "two outputs"))
+        case.loss, case.metrics, case.y = losses, [[] if weighs else figures for figures in metrics], targets
+        case.loss_weights = [draw.between(0.3, 2.0), draw.between(0.3, 2.0)] if draw.maybe(0.6) else None
+    else:
+        case.loss, case.metrics, case.y = losses[0], [] if weighs else metrics[0], targets[0]
+        case.weighted_metrics, outputs = case.weighted_metrics[0], outputs[0]
+        if weighs:
+            draw.used.add(("model", "weighted metrics"))
+    if not weighs:
+        case.weighted_metrics = None
     model = keras.Model(inputs, outputs, name="model")
     if len(model.weights) > 150 or model.count_params() > 30000:
         raise Ill("too large")
     randomize(model, draw.rng)
     case.weights = model.get_weights()
-    case.x = draw.rng.normal(0, 1, (count, *shape)).astype(np.float32) if draw.maybe(0.5) else (
-        draw.rng.uniform(-1, 1, (count, *shape)).astype(np.float32))
+    normal = draw.maybe(0.5)
+
+    def values(shape):
+        return (draw.rng.normal(0, 1, (count, *shape)) if normal else draw.rng.uniform(-1, 1, (count, *shape))).astype(np.float32)
+
+    case.x = [values(i.shape[1:]) for i in inputs] if two_inputs else values(shape)
 
     # Freezing: some of it before the config is written, some on the finished models.
     flags = _freezes(draw, model, network, nesting)
@@ -129,18 +163,19 @@ def _make(number, draw):
     if 0 < count % batch < 3:
         batch = 4 if count % 4 == 0 else 5
     case.fit = {"batch_size": batch, "epochs": 3, "shuffle": False}
-    case.y = targets
     if draw.maybe(0.25):
-        case.fit["sample_weight"] = draw.rng.uniform(0.2, 2.0, count).astype(np.float32).round(3)
-    elif head["classes"] and draw.maybe(0.3):
+        weights = [draw.rng.uniform(0.2, 2.0, count).astype(np.float32).round(3) for _ in targets]
+        case.fit["sample_weight"] = weights if two_outputs else weights[0]
+    elif head["classes"] and not two_outputs and draw.maybe(0.3):
         case.fit["class_weight"] = {c: draw.between(0.3, 3.0) for c in range(head["classes"]) if draw.maybe(0.8)} or {0: 2.0}
     if draw.maybe(0.2):
         held = max(4, count // 4)
-        case.validation = (case.x[:held] * 0.5 + 0.1, targets[:held])
+        other = [v[:held] * 0.5 + 0.1 for v in (case.x if two_inputs else [case.x])]
+        case.validation = other if two_inputs else other[0], [t[:held] for t in targets] if two_outputs else targets[0][:held]
     elif draw.maybe(0.1):
         case.fit["validation_split"] = 0.25
     case.through_files = draw.maybe(0.2)
-    case.describe = f"{kind} {shape}, {count} samples, {nesting}, {type(case.loss).__name__}, {type(case.optimizer).__name__}, batch {batch}"
+    case.describe = f"{kind} {shape}, {count} samples, {nesting}, {' and '.join(type(loss).__name__ for loss in losses)}, {type(case.optimizer).__name__}, batch {batch}"
     return case
 
 
@@ -153,11 +188,10 @@ def _freezes(draw, model, network, nesting):
     elif "base" in names and draw.maybe(0.6):
         base = model.get_layer("base")
         inner = [layer.name for layer in base.layers[1:]]
-        how = draw.order({"all": 2, "first": 2, "norms": 1, "thawed": 1, "hidden": 0.7})[0]
-        if how in ("all", "hidden"):
+        how = draw.order({"all": 2, "first": 2, "norms": 1, "thawed": 1})[0]
+        # A layer set to True again under a frozen base is left out: there Keras 3.15.1's outer model trains it although the base hides it.
+        if how == "all":
             flags.append((("base",), False))
-        if how == "hidden":
-            flags.append((("base", draw.pick(*inner)), True))  # stays frozen: the parent hides it
         if how == "first":
             flags += [(("base", name), False) for name in inner[:draw.number(1, len(inner))]]
         if how == "norms":
@@ -172,8 +206,8 @@ def _freezes(draw, model, network, nesting):
     return flags
 
 
-def _task(case, draw, count):
-    """({"units", "activation", "classes"}, targets); sets loss and metrics."""
+def _task(draw, count):
+    """({"units", "activation", "classes"}, targets, loss, metrics)."""
     rng = draw.rng
     name = draw.first("loss", LOSSES)
     cls = getattr(L, name)
@@ -236,10 +270,10 @@ def _task(case, draw, count):
             options["delta"] = 0.4
     if draw.maybe(0.1):
         options["reduction"] = draw.pick("sum", "mean_with_sample_weight")
-    case.loss = draw.build("loss", cls, {k: v for k, v in options.items() if k == "from_logits"},
-                           {k: v for k, v in options.items() if k != "from_logits"})
-    case.metrics = _metrics(draw, family, options.get("from_logits", False))
-    return {"units": units, "activation": activation, "classes": classes}, targets
+    loss = draw.build("loss", cls, {k: v for k, v in options.items() if k == "from_logits"},
+                      {k: v for k, v in options.items() if k != "from_logits"})
+    metrics = _metrics(draw, family, options.get("from_logits", False))
+    return {"units": units, "activation": activation, "classes": classes}, targets, loss, metrics
 
 
 def _metrics(draw, family, logits):
@@ -304,8 +338,6 @@ def _schedule(draw, rate):
         s.ExponentialDecay(rate, 3, 0.8), s.ExponentialDecay(rate, 4, 0.7, staircase=True), s.CosineDecay(rate, 8, 0.1),
         s.PiecewiseConstantDecay([2, 5], [rate, rate * 0.5, rate * 0.1]), s.PolynomialDecay(rate, 6, rate * 0.2, 2.0),
         s.InverseTimeDecay(rate, 3, 0.5), s.CosineDecayRestarts(rate, 4))
-    from support import refusal
-
     words = refusal("optimizer", *serialized(O.SGD(schedule)))
     if words is None:
         draw.used.add(("schedule", type(schedule).__name__))

@@ -23,7 +23,7 @@ from collections import Counter
 
 import cases as cases_module
 from cases import find
-from support import BACKENDS, Difference, Table, XferError, compare, keras, library_or_exit, np, plain, serialized, tf, unsupported, xfer
+from support import BACKENDS, Difference, Table, XferError, compare, keras, library_or_exit, listed, np, plain, serialized, tf, unsupported, xfer
 
 PREDICT, EVALUATE, HISTORY, WEIGHTS = 2e-4, 1e-3, 3e-3, 5e-3
 FLOOR = 0.2
@@ -41,7 +41,7 @@ class HandStep(keras.Model):
         with tf.GradientTape() as tape:
             predictions = self(x, training=False)
             loss = self.compute_loss(x=x, y=y, y_pred=predictions, sample_weight=weight, training=False)
-        self._loss_tracker.update_state(loss, sample_weight=len(x))
+        self._loss_tracker.update_state(loss, sample_weight=tf.shape(listed(predictions)[0])[0])
         if self.trainable_weights:
             self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_weights), self.trainable_weights))
         return self.compute_metrics(x, y, predictions, sample_weight=weight)
@@ -56,22 +56,34 @@ def keras_model(case, weights):
 
 
 def renewed(thing):
-    """A fresh object of the same config."""
-    return thing if isinstance(thing, str) else type(thing).from_config(thing.get_config())
+    """A fresh object of the same config; the same of lists."""
+    if isinstance(thing, list):
+        return [renewed(element) for element in thing]
+    return thing if thing is None or isinstance(thing, str) else type(thing).from_config(thing.get_config())
+
+
+def outputs_of(model, case):
+    """A Keras model's predictions, all outputs in one array."""
+    return joined(model(case.x, training=False))
+
+
+def joined(outputs):
+    return np.concatenate([np.asarray(y) for y in listed(outputs)], axis=-1)
 
 
 def run_keras(case, weights=None):
     """{"predict", "evaluate", "history", "weights", ...} as Keras has them."""
     model = keras_model(case, case.weights if weights is None else weights)
     trained = HandStep(model.inputs, model.outputs) if case.by_hand else model
-    trained.compile(optimizer=renewed(case.optimizer), loss=renewed(case.loss), metrics=[renewed(m) for m in case.metrics], run_eagerly=True)
-    found = {"model": model, "predict": np.asarray(model(case.x, training=False))}
+    trained.compile(optimizer=renewed(case.optimizer), loss=renewed(case.loss), metrics=renewed(case.metrics),
+                    weighted_metrics=renewed(case.weighted_metrics), loss_weights=case.loss_weights, run_eagerly=True)
+    found = {"model": model, "predict": outputs_of(model, case)}
     batch = case.fit["batch_size"]
     found["evaluate"] = trained.evaluate(case.x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
     found["counts"] = len(model.weights), len(model.trainable_weights)
     found["history"] = trained.fit(case.x, case.y, verbose=0, validation_data=case.validation, **case.fit).history
     found["weights"] = model.get_weights()
-    found["after"] = np.asarray(model(case.x, training=False))
+    found["after"] = outputs_of(model, case)
     return found
 
 
@@ -93,11 +105,17 @@ def make_xfer(case):
 
 def compile_xfer(case, model):
     def from_keras(module, thing):
+        if isinstance(thing, list):
+            return [from_keras(module, element) for element in thing]
+        if thing is None or isinstance(thing, str):
+            return thing
         class_name, config = serialized(thing)
         return module.get({"class_name": class_name, "config": config})
 
-    metrics = [m if isinstance(m, str) else from_keras(xfer.metrics, m) for m in case.metrics]
-    model.compile(optimizer=from_keras(xfer.optimizers, case.optimizer), loss=from_keras(xfer.losses, case.loss), metrics=metrics)
+    model.compile(
+        optimizer=from_keras(xfer.optimizers, case.optimizer), loss=from_keras(xfer.losses, case.loss),
+        metrics=from_keras(xfer.metrics, case.metrics), weighted_metrics=from_keras(xfer.metrics, case.weighted_metrics),
+        loss_weights=case.loss_weights)
 
 
 def check(case, expected, backend, verbose, movement):
@@ -111,7 +129,7 @@ def check(case, expected, backend, verbose, movement):
     counts = len(model.weights), len(model.trainable_weights)
     if counts != expected["counts"]:
         raise Difference(f"weights, trainable: Keras {expected['counts']}, Xfer {counts}")
-    parts = {"predict": compare("predict", expected["predict"], model.predict(case.x, batch_size=case.fit["batch_size"], verbose=0), PREDICT)}
+    parts = {"predict": compare("predict", expected["predict"], joined(model.predict(case.x, batch_size=case.fit["batch_size"], verbose=0)), PREDICT)}
     if case.through_files:
         through_files(case, expected, model)
     compile_xfer(case, model)
@@ -133,7 +151,7 @@ def check(case, expected, backend, verbose, movement):
         difference = movement.compare(
             f"weight {weight.path} {got.shape}", lambda found, index=index: found["weights"][index], got, WEIGHTS, floor=FLOOR)
         parts["weights"] = max(parts["weights"], difference)
-    parts["after"] = movement.compare("predict after training", lambda found: found["after"], model.predict(case.x, verbose=0), HISTORY)
+    parts["after"] = movement.compare("predict after training", lambda found: found["after"], joined(model.predict(case.x, verbose=0)), HISTORY)
     return parts
 
 
@@ -143,10 +161,10 @@ def through_files(case, expected, model):
         ours, theirs = os.path.join(folder, "xfer.keras"), os.path.join(folder, "keras.keras")
         model.save(ours)
         opened = keras.saving.load_model(ours, compile=False)
-        compare("predict in Keras from Xfer's .keras", expected["predict"], np.asarray(opened(case.x, training=False)), PREDICT)
+        compare("predict in Keras from Xfer's .keras", expected["predict"], outputs_of(opened, case), PREDICT)
         # Keras' side has been trained by now: a model with the first weights again.
         keras_model(case, case.weights).save(theirs)
-        compare("predict in Xfer from Keras' .keras", expected["predict"], xfer.saving.load_model(theirs).predict(case.x, verbose=0), PREDICT)
+        compare("predict in Xfer from Keras' .keras", expected["predict"], joined(xfer.saving.load_model(theirs).predict(case.x, verbose=0)), PREDICT)
 
 
 class Movement:
@@ -200,7 +218,7 @@ def run_case(number, backends, table, verbose):
             break
     if verbose:
         print(f"case {number}: {case.describe}\n  freezes {case.freezes}, fit { {k: v for k, v in case.fit.items()} }")
-        print(f"  optimizer {plain(case.optimizer.get_config())}\n  loss {plain(case.loss.get_config())}")
+        print(f"  optimizer {plain(case.optimizer.get_config())}\n  loss {[plain(loss.get_config()) for loss in listed(case.loss)]}")
         keras.models.model_from_json(case.config).summary(expand_nested=True, line_length=110, show_trainable=True)
     table.missing.update(case.draw.missing)
     table.refused.update(case.draw.refused)

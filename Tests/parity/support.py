@@ -81,6 +81,22 @@ def unsupported(error):
     return isinstance(error, XferError) and error.status == UNSUPPORTED
 
 
+def several_ends():
+    """Whether models of several inputs and outputs, weighted metrics and loss weights can be compiled."""
+    if "ends" not in _seen:
+        model = xfer.Sequential([xfer.Input((2,)), xfer.layers.Dense(1)])
+        try:
+            model.compile("sgd", "binary_crossentropy", loss_weights=[2.0], weighted_metrics=["accuracy"])
+            _seen["ends"] = True
+        except (XferError, ValueError):
+            _seen["ends"] = False
+    return _seen["ends"]
+
+
+def listed(value):
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
 def plain(value):
     """JSON's view of a config: tuples are lists, arrays are lists."""
     return json.loads(json.dumps(value, default=lambda v: v.tolist() if hasattr(v, "tolist") else str(v)))
@@ -177,6 +193,6 @@ def library_or_exit():
 
 
 __all__ = [
-    "BACKENDS", "Difference", "Table", "XferError", "compare", "create", "exists", "keras", "library_or_exit", "np", "plain", "refusal",
-    "serialized", "text", "tf", "unsupported", "worst", "xfer",
+    "BACKENDS", "Difference", "Table", "XferError", "compare", "create", "exists", "keras", "library_or_exit", "listed", "np", "plain", "refusal",
+    "serialized", "several_ends", "text", "tf", "unsupported", "worst", "xfer",
 ]

@@ -2,6 +2,7 @@
 #   make build               the install tree dist/
 #   make test                every test: Swift, C, Python
 #   make demo                freeze, head, fine-tune on real images
+#   make parity              the same models trained in Keras and in Xfer (downloads Keras; KERAS_PYTHON=... uses one that is there)
 #   make fuzz                thousands of damaged files through the C API
 #   make install PREFIX=/usr/local [DESTDIR=...]
 .DEFAULT_GOAL := build
@@ -13,7 +14,7 @@ PREFIX ?= /usr/local
 export XFER_BUILD ?= .build
 export XFER_TEST_BUILD ?= .build/tests
 
-.PHONY: build install setup test demo fuzz lint clean
+.PHONY: build install setup test demo parity fuzz lint clean
 setup:
 	@Scripts/setup.sh system python
 
@@ -32,6 +33,11 @@ demo:
 	@Scripts/setup.sh system python
 	@Scripts/stage.sh dist
 	@Scripts/demo.sh
+
+parity:
+	@Scripts/setup.sh system
+	@Scripts/stage.sh dist
+	@Scripts/parity.sh
 
 fuzz:
 	@Scripts/setup.sh system

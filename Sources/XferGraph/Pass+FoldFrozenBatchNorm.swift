@@ -34,6 +34,8 @@ extension Graph {
       let x = root(node.inputs[0])
       guard node.inputs.dropFirst().allSatisfy({ constant.contains(root($0)) }), !kept.contains(x),
         consumers[x]?.count == 1, let source = producers[x], replacement[source] == nil, !constant.contains(x),
+        // Seen through a reshape, rows and even channels may be others than the product's own.
+        shape(x) == shape(node.outputs[0]),
         let folded = try folding(nodes[source], into: node, constant)
       else { continue }
       removed.insert(source)

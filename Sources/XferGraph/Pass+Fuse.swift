@@ -23,7 +23,7 @@ extension Graph {
         guard let source = producers[value], var merged = place[source], merged.kind == .conv2D || merged.kind == .matmul,
           let epilogue = merged.epilogue, epilogue.hasResidual == 0, epilogue.activation.isLinear,
           consumers[value]?.count == 1, !kept.contains(value), !constant.contains(value),
-          shape(node.inputs[operand]) == shape(node.outputs[0]), shape(other) == shape(node.outputs[0]), merged.outputs[0] == value
+          shape(value) == shape(node.outputs[0]), shape(other) == shape(node.outputs[0]), merged.outputs[0] == value
         else { continue }
         merged.inputs.append(other)
         merged.outputs = node.outputs

@@ -44,6 +44,21 @@ import XferGraph
     #expect(relativeError(a, b) < 1e-5)
   }
 
+  /// A Dense layer over more than rows is a product between two reshapes: what follows it has another shape.
+  @Test func productsOfSequencesAreNotFusedAcrossTheirReshapes() throws {
+    let input = try Input(shape: [4, 6])
+    let normal = try BatchNormalization()(Dense(5)(input))
+    let model = try Model(input, Add()([Dense(5)(normal), normal]))
+    try fill(model)
+    let x = try randomTensor([3, 4, 6], seed: 2)
+    let rows = try Tensor(x.floats, shape: [12, 6])
+    let flat = try Input(shape: [6])
+    let flatNormal = try BatchNormalization()(Dense(5)(flat))
+    let reference = try Model(flat, Add()([Dense(5)(flatNormal), flatNormal]))
+    for (weight, value) in zip(reference.weights, model.weights) { try weight.assign(Tensor(value.values, shape: value.shape)) }
+    #expect(relativeError(try model(x).floats, try reference(rows).floats) < 1e-5)
+  }
+
   @Test func changedWeightsAreSeenByTheNextRun() throws {
     let model = try block()
     let x = try randomTensor([2, 9, 8, 6], seed: 1)

@@ -164,7 +164,8 @@ public func alignedMemory(_ bytes: Int, alignment: Int = 64) throws -> UnsafeMut
   return pointer
 }
 
-private let physicalMemory = max(1 << 30, sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)))
+/// The machine's memory in bytes.
+public let physicalMemory = max(1 << 30, sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)))
 
 private let lastIdentity = Atomic<UInt64>(0)
 

@@ -2,7 +2,8 @@ public import XferCore
 
 /// A value of a graph: an index into ``Graph/values``.
 public struct ValueID: Hashable, Sendable {
-  let index: Int
+  /// Its place in the graph; lowering the same network again gives the same places.
+  public let index: Int
 }
 
 /// Where a value comes from.

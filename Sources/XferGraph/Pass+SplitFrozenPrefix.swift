@@ -26,12 +26,12 @@ extension Graph {
   /// The best cut of a forward graph made for a batch of ``analysisBatch``; nil where nothing worth keeping is fixed.
   ///
   /// - Parameters:
-  ///   - input: the samples.
+  ///   - inputs: the samples.
   ///   - outputs: what the rest of the training step reads of the model.
   ///   - plastic: weights that move.
-  public func frozenPrefix(input: ValueID, outputs: [ValueID], plastic: Set<ObjectIdentifier>) throws -> FrozenPrefix? {
+  public func frozenPrefix(inputs: [ValueID], outputs: [ValueID], plastic: Set<ObjectIdentifier>) throws -> FrozenPrefix? {
     let still = constantValues(plastic: plastic)
-    var rowwise: Set<ValueID> = [input]
+    var rowwise = Set(inputs)
     for node in nodes where node.phase != .update && node.outputs.count == 1 && isRowwise(node, rowwise, still) {
       rowwise.insert(node.outputs[0])
     }
@@ -54,11 +54,11 @@ extension Graph {
     let everything = work(border.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1] ?? []) })
     guard everything > 0 else { return nil }
 
-    let cut = smallestCut(from: input, to: border, rowwise) { value in
+    let cut = smallestCut(from: inputs, to: border, rowwise) { value in
       // A cut that saves a tenth less memory and computes half of the network again is none.
       work(self.behind(value, border, ancestors)) >= 0.9 * everything
     }
-    guard !cut.isEmpty, !cut.contains(input) else { return nil }
+    guard !cut.isEmpty, !cut.contains(where: inputs.contains) else { return nil }
     let fingerprints = fingerprints()
     let named = cut.compactMap { value in fingerprints[value].map { ($0, value) } }.sorted { ($0.0.high, $0.0.low) < ($1.0.high, $1.0.low) }
     let used = named.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1.1] ?? []) }
@@ -165,10 +165,12 @@ extension Graph {
   }
 
   /// Drops every node that no kept value and no update needs.
-  public func prune(keeping kept: [ValueID]) {
+  ///
+  /// - Parameter updates: whether what updates weights and statistics stays.
+  public func prune(keeping kept: [ValueID], updates: Bool = true) {
     var needed = Set(kept.map { root($0) })
     var order: [Node] = []
-    for node in nodes.reversed() where node.phase == .update || node.outputs.contains(where: needed.contains) {
+    for node in nodes.reversed() where (updates && node.phase == .update) || node.outputs.contains(where: needed.contains) {
       needed.formUnion(node.inputs.map { root($0) })
       order.append(node)
     }

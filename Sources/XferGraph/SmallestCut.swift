@@ -1,20 +1,21 @@
 extension Graph {
-  /// The set of values of least memory through which every way from `source` to the border goes (Ford & Fulkerson 1956, with the shortest
+  /// The set of values of least memory through which every way from the sources to the border goes (Ford & Fulkerson 1956, with the shortest
   /// augmenting paths of Edmonds & Karp 1972). Only values for which `allowed` holds are cut.
-  func smallestCut(from source: ValueID, to border: Set<ValueID>, _ members: Set<ValueID>, allowed: (ValueID) -> Bool) -> [ValueID] {
+  func smallestCut(from sources: [ValueID], to border: Set<ValueID>, _ members: Set<ValueID>, allowed: (ValueID) -> Bool) -> [ValueID] {
     // Two vertices a value, in and out, with its bytes between them; unlimited from an op's inputs to its output.
     let order = members.sorted { $0.index < $1.index }
     let place = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
-    let sink = order.count * 2
+    let (sink, start) = (order.count * 2, order.count * 2 + 1)
     let unlimited = Int.max / 4
-    var capacity: [[Int: Int]] = Array(repeating: [:], count: sink + 1)
+    var capacity: [[Int: Int]] = Array(repeating: [:], count: sink + 2)
     func connect(_ from: Int, _ to: Int, _ amount: Int) {
       capacity[from][to, default: 0] += amount
       capacity[to][from, default: 0] += 0
     }
     for (index, value) in order.enumerated() {
-      connect(index * 2, index * 2 + 1, allowed(value) && value != source ? description(value).byteCount : unlimited)
+      connect(index * 2, index * 2 + 1, allowed(value) && !sources.contains(value) ? description(value).byteCount : unlimited)
       if border.contains(value) { connect(index * 2 + 1, sink, unlimited) }
+      if sources.contains(value) { connect(start, index * 2, unlimited) }
     }
     for node in nodes {
       for output in node.outputs {
@@ -22,9 +23,8 @@ extension Graph {
         for input in node.inputs { if let from = place[root(input)] { connect(from * 2 + 1, to * 2, unlimited) } }
       }
     }
-    guard let start = place[source].map({ $0 * 2 }) else { return [] }
     func reach() -> [Int?] {
-      var previous = [Int?](repeating: nil, count: sink + 1)
+      var previous = [Int?](repeating: nil, count: sink + 2)
       previous[start] = start
       var queue = [start]
       var head = 0

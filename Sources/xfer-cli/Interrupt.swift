@@ -43,12 +43,16 @@ enum Interrupt {
 }
 
 /// Another data set's batches, until Ctrl-C: fit, evaluate and predict all end between two of them.
-final class InterruptibleDataset: Dataset {
+final class InterruptibleDataset: IdentifiedDataset {
   let source: ImageFolderDataset
 
   init(_ source: ImageFolderDataset) { self.source = source }
 
   var batchCount: Int? { source.batchCount }
+  var isKnown: (@Sendable (Digest) -> Bool)? {
+    get { source.isKnown }
+    set { source.isKnown = newValue }
+  }
   func restart(epoch: Int) throws {
     try Interrupt.check()
     try source.restart(epoch: epoch)

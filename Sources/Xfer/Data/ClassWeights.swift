@@ -1,13 +1,17 @@
 import XferCore
 
 /// A data set's batches with sample weights from the classes of the targets; classes without a weight weigh 1.
-final class ClassWeighted: Dataset {
+final class ClassWeighted: IdentifiedDataset {
   private let source: any Dataset
   private let weights: [Int: Double]
 
   init(_ source: any Dataset, _ weights: [Int: Double]) { (self.source, self.weights) = (source, weights) }
 
   var batchCount: Int? { source.batchCount }
+  var isKnown: (@Sendable (Digest) -> Bool)? {
+    get { (source as? any IdentifiedDataset)?.isKnown }
+    set { (source as? any IdentifiedDataset)?.isKnown = newValue }
+  }
   func restart(epoch: Int) throws { try source.restart(epoch: epoch) }
 
   func next() throws -> Batch? {

@@ -8,6 +8,9 @@ public struct Batch {
   public var targets: [Tensor?]
   /// One an output, nil for none; or one for all outputs.
   public var sampleWeights: [Tensor?]
+  /// Digests of the samples' inputs, where the data set knows them; the inputs are left out then when all of them are known (see
+  /// ``IdentifiedDataset``).
+  public var keys: [Digest] = []
 
   public init(inputs: [Tensor], targets: [Tensor?] = [], sampleWeights: [Tensor?] = []) {
     (self.inputs, self.targets) = (inputs, targets)
@@ -24,7 +27,13 @@ public struct Batch {
   public var y: Tensor { (targets.first ?? nil) ?? inputs[0] }
   public var sampleWeight: Tensor? { sampleWeights.first ?? nil }
 
-  public var count: Int { inputs.first?.shape.first ?? 0 }
+  public var count: Int { inputs.first?.shape.first ?? keys.count }
+}
+
+/// A data set that tells samples apart without their inputs, and may leave these out.
+public protocol IdentifiedDataset: Dataset {
+  /// Asked before inputs are read, decoded or copied, from any thread. Batches carry ``Batch/keys`` while it is set.
+  var isKnown: (@Sendable (Digest) -> Bool)? { get set }
 }
 
 /// Something that gives batches, epoch after epoch.
@@ -43,7 +52,7 @@ public protocol ShuffledDataset: Dataset {
 }
 
 /// Batches of arrays in memory, in order or shuffled anew each epoch; the last batch may be smaller.
-public final class ArrayDataset: ShuffledDataset {
+public final class ArrayDataset: ShuffledDataset, IdentifiedDataset {
   private let inputs: [Tensor]
   private let targets: [Tensor?]
   private let sampleWeights: [Tensor?]
@@ -51,6 +60,9 @@ public final class ArrayDataset: ShuffledDataset {
   public var shuffleSeed: UInt64?
   private var order: [Int]
   private var position = 0
+  public var isKnown: (@Sendable (Digest) -> Bool)?
+  /// Digests of the rows, made when they are first asked for.
+  private lazy var digests = order.indices.map { FeatureCache.digest(inputs, row: $0) }
 
   /// Arrays for a model with one input and one output.
   ///
@@ -92,15 +104,13 @@ public final class ArrayDataset: ShuffledDataset {
     let range = position..<min(position + batchSize, order.count)
     position = range.upperBound
     let rows = order[range]
-    func take(_ tensor: Tensor) throws -> Tensor { shuffleSeed == nil ? tensor.rows(range) : try Self.gather(tensor, rows) }
-    return Batch(
-      inputs: try inputs.map(take), targets: try targets.map { try $0.map(take) }, sampleWeights: try sampleWeights.map { try $0.map(take) })
-  }
-
-  private static func gather(_ tensor: Tensor, _ rows: ArraySlice<Int>) throws -> Tensor {
-    let result = try Tensor(zeros: [rows.count] + tensor.shape.dropFirst(), dtype: tensor.dtype)
-    let bytes = tensor.byteCount / max(tensor.shape[0], 1)
-    for (to, from) in rows.enumerated() { (result.data + to * bytes).copyMemory(from: tensor.data + from * bytes, byteCount: bytes) }
-    return result
+    func take(_ tensor: Tensor) throws -> Tensor { shuffleSeed == nil ? tensor.rows(range) : try gatherRows(tensor, Array(rows)) }
+    let keys = isKnown == nil ? [] : rows.map { digests[$0] }
+    let left = isKnown.map { keys.allSatisfy($0) } ?? false
+    var batch = Batch(
+      inputs: left ? [] : try inputs.map(take), targets: try targets.map { try $0.map(take) },
+      sampleWeights: try sampleWeights.map { try $0.map(take) })
+    batch.keys = keys
+    return batch
   }
 }

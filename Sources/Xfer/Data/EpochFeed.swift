@@ -11,6 +11,9 @@ final class EpochFeed {
 
   init(_ data: any Dataset, steps: Int?) { (self.data, self.steps) = (data, steps) }
 
+  /// Lets the data set leave out the inputs of samples that are known.
+  func leaveOut(_ isKnown: (@Sendable (Digest) -> Bool)?) { (data as? any IdentifiedDataset)?.isKnown = isKnown }
+
   /// Batches of an epoch, where that is known.
   var count: Int? { steps ?? data.batchCount }
 

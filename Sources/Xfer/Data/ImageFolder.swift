@@ -1,4 +1,5 @@
 import CXfer
+import Glibc
 import Synchronization
 public import XferCore
 
@@ -11,7 +12,7 @@ public import XferCore
 ///     options.imageSize = (150, 150)
 ///     let train = try ImageFolderDataset("photos/train", options)
 ///     try model.fit(train)
-public final class ImageFolderDataset: Dataset {
+public final class ImageFolderDataset: IdentifiedDataset {
   /// An image that could not be read.
   public struct Skipped: Equatable, Sendable {
     public let path: String
@@ -25,6 +26,8 @@ public final class ImageFolderDataset: Dataset {
   private let seed: UInt64
   private var loader: BatchLoader?
   private var gaveBatch = false
+  /// Images are told apart by path, size, time of change and the size they are resized to; known ones are not decoded.
+  public var isKnown: (@Sendable (Digest) -> Bool)?
 
   /// - Parameter directory: has one folder for each class. Images may lie in folders within.
   /// - Throws: `XFER_E_NOT_FOUND` without the directory; `XFER_E_DATA` for one without class folders, for a class without images and for
@@ -66,11 +69,11 @@ public final class ImageFolderDataset: Dataset {
       var generator = SplitMix64(seed: seed &+ UInt64(truncatingIfNeeded: epoch) &* 0x9E37_79B9_7F4A_7C15)
       order.shuffle(using: &generator)
     }
-    let (size, source) = (options.batchSize, source)
+    let (size, source, isKnown) = (options.batchSize, source, isKnown)
     let samples = order
     gaveBatch = false
     loader = try BatchLoader(count: batchCount ?? 0) { batch in
-      try source.batch(samples[batch * size..<min((batch + 1) * size, samples.count)])
+      try source.batch(samples[batch * size..<min((batch + 1) * size, samples.count)], isKnown)
     }
   }
 
@@ -107,7 +110,15 @@ private final class Source: Sendable {
   }
 
   /// A batch of the images at these places, nil when all of them are broken.
-  func batch(_ indices: ArraySlice<Int>) throws -> Batch? {
+  func batch(_ indices: ArraySlice<Int>, _ isKnown: ((Digest) -> Bool)?) throws -> Batch? {
+    let keys = isKnown == nil ? [:] : Dictionary(uniqueKeysWithValues: indices.map { ($0, key($0)) })
+    let whole = indices.filter { index in !skipped.withLock { $0.indices.contains(index) } }
+    if let isKnown, !whole.isEmpty, whole.allSatisfy({ keys[$0].map(isKnown) ?? false }) {
+      var batch = Batch(inputs: [], targets: [try Tensor(labels: whole.map { labels[$0] })])
+      batch.keys = whole.compactMap { keys[$0] }
+      return batch
+    }
+    var used: [Digest] = []
     let x = try Tensor(zeros: [indices.count, height, width, 3])
     let pixels = height * width * 3
     var good: [Int32] = []
@@ -117,12 +128,25 @@ private final class Source: Sendable {
         let place = UnsafeMutableBufferPointer(rebasing: x.float32[good.count * pixels..<(good.count + 1) * pixels])
         try BilinearResize.run(image, into: place, height: height, width: width)
         good.append(labels[index])
+        if let key = keys[index] { used.append(key) }
       } catch let error as XferError where Self.isOfTheFile(error) {
         skip(index, error.message)
       }
     }
     if good.isEmpty { return nil }
-    return Batch(x: good.count == indices.count ? x : x.rows(0..<good.count), y: try Tensor(labels: good))
+    var batch = Batch(x: good.count == indices.count ? x : x.rows(0..<good.count), y: try Tensor(labels: good))
+    batch.keys = used
+    return batch
+  }
+
+  /// What tells one image from another, and from itself after it was changed.
+  private func key(_ index: Int) -> Digest {
+    var (digest, status) = (Digest(), stat())
+    digest.combine(paths[index])
+    if stat(paths[index], &status) == 0 {
+      for word in [status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, height, width] { digest.combine(UInt64(bitPattern: Int64(word))) }
+    }
+    return digest
   }
 
   /// Whether an error is about one image, and not about all.

@@ -16,6 +16,8 @@ public class Model: Layer {
   /// What `compile` made.
   public internal(set) var trainer: Trainer?
   let predictor = EagerPlans()
+  /// What `fit` kept of the frozen part, for the next `fit`.
+  var featureStores: [Digest: any FeatureStore] = [:]
 
   public init(inputs: [SymbolicTensor], outputs: [SymbolicTensor], name: String? = nil) throws {
     guard !inputs.isEmpty, !outputs.isEmpty else { throw XferError.invalid("Model wants at least one input and one output") }

@@ -33,6 +33,8 @@ public struct FitOptions {
   public var verbose = 0
   /// A changed `trainable` compiles again instead of being an error.
   public var recompileStale = false
+  /// Where the outputs of the frozen part are kept; they are the same in every epoch.
+  public var cache = FeatureCaching.memory()
   /// In the order in which they are called.
   public var callbacks: [Callback] = []
   /// Hears of the first five events, after the callbacks. Return false to stop after this event.
@@ -64,6 +66,8 @@ extension Trainer {
     stopTraining = false
     depth += 1
     defer { depth -= 1 }
+    try keepFeatures(options.cache)
+    defer { forgetFeatures() }
     let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
     let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
     let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps) }
@@ -143,6 +147,9 @@ extension Trainer {
   /// One pass over the data.
   private func pass(_ feed: EpochFeed, epoch: Int, training: Bool, _ callbacks: CallbackList) throws -> Logs {
     var figures = Figures(self)
+    // The closure goes to another thread; the store, unlike the cache, is made for that.
+    if let store = try features(training: training)?.store { feed.leaveOut { key in store.contains(key) } }
+    defer { feed.leaveOut(nil) }
     try feed.begin(epoch: epoch)
     var index = 0
     var logs = Logs()

@@ -18,6 +18,8 @@ public final class Trainer {
   let namedMetrics: [NamedMetric]
 
   private struct Key: Hashable {
+    /// Whether the inputs are the frozen part's outputs.
+    var cut = false
     var inputs: [TensorDescription]
     var targets: [TensorDescription?]
     var weights: [TensorDescription?]
@@ -47,8 +49,10 @@ public final class Trainer {
   private var flags: [Flag]
   private var steps: [Key: Step] = [:]
   private let arena = Arena()
+  private var cache: FeatureCache?
   private let cancelled = Atomic<Bool>(false)
   private var warned = false
+  private var servesEvaluation = false
   /// Calls of fit and evaluate within each other.
   var depth = 0
 
@@ -117,11 +121,16 @@ public final class Trainer {
 
   /// Runs one batch; with `training`, moves the weights.
   func run(_ given: Batch, training: Bool) throws -> Outcome {
-    let batch = try aligned(given)
+    var batch = try aligned(given)
     try checkFinite(batch)
     if training { try optimizer.build(trainableWeights) }
+    let cache = try features(training: training)
+    if let cache { batch.inputs = try cache.features(batch) }
+    guard !batch.inputs.isEmpty else {
+      throw XferError.state("a frozen weight was changed in the middle of an epoch whose samples were not read again: fit with the cache off")
+    }
     let key = Key(
-      inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
+      cut: cache != nil, inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
       weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration,
       update: training ? optimizer.variant : nil)
     let step = try steps[key] ?? makeStep(key)
@@ -168,9 +177,19 @@ public final class Trainer {
   }
 
   private func makeStep(_ key: Key) throws -> Step {
-    let graph = Graph()
-    let inputs = key.inputs.map { graph.input($0) }
-    let predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
+    var graph = Graph()
+    var inputs: [ValueID]
+    let predictions: [ValueID]
+    if key.cut, let cache {
+      (graph, inputs, predictions) = try FeatureCache.lower(model, batch: key.inputs[0].shape[0], training: key.training)
+      guard let cut = cache.cut(in: graph) else { throw XferError.internal("the frozen part was not found again") }
+      graph.cut(at: cut)
+      graph.prune(keeping: predictions + graph.losses)
+      inputs = cut
+    } else {
+      inputs = key.inputs.map { graph.input($0) }
+      predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
+    }
     var targets = [ValueID?](repeating: nil, count: outputs.count)
     var weights = targets
     var losses = targets
@@ -218,6 +237,30 @@ public final class Trainer {
     }
     return try makeStep(
       Key(inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration)).plan
+  }
+
+  // MARK: The frozen part
+
+  /// Begins keeping the outputs of the frozen part, if there is one.
+  func keepFeatures(_ caching: FeatureCaching) throws {
+    let model = try model
+    cache = try FeatureCache(model, plastic: trainableWeights, caching: caching, known: &model.featureStores)
+    steps = steps.filter { !$0.key.cut }
+    guard let cache else { return }
+    let (graph, _, _) = try FeatureCache.lower(model, batch: 2, training: false)
+    servesEvaluation = cache.cut(in: graph) != nil
+  }
+
+  func forgetFeatures() { cache = nil }
+
+  /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.
+  func features(training: Bool) throws -> FeatureCache? {
+    guard let cache, training || servesEvaluation else { return nil }
+    guard cache.isCurrent else {
+      self.cache = nil
+      return nil
+    }
+    return cache
   }
 
   private func checkFinite(_ batch: Batch) throws {

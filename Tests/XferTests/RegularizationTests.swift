@@ -146,7 +146,8 @@ import XferGraph
       let own = initializer.config
       #expect(own["class_name"] == json["class_name"])
       let (a, b) = (try #require(own["config"]?.objectValue), try #require(json["config"]?.objectValue))
-      #expect(Set(a.keys) == Set(b.keys), "\(json.text())")
+      // Keras 3.15 forgets Identity's gain.
+      #expect(Set(a.keys).subtracting(own["class_name"] == "Identity" ? ["gain"] : []) == Set(b.keys), "\(json.text())")
       for (key, value) in b where a[key] != value { #expect(a[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(key)") }
       #expect(try Initializer(own, default: .zeros, layer: "test") == initializer)
     }

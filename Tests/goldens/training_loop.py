@@ -35,7 +35,9 @@ def several():
         loss={"p": keras.losses.BinaryCrossentropy(from_logits=True), "q": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
         loss_weights={"p": 1.0, "q": 0.5},
         metrics={"p": [keras.metrics.BinaryAccuracy(threshold=0.0)], "q": [keras.metrics.SparseCategoricalAccuracy(name="acc")]},
-        weighted_metrics={"q": [keras.metrics.SparseCategoricalAccuracy(name="acc")]})
+        weighted_metrics={"q": [keras.metrics.SparseCategoricalAccuracy(name="acc")]},
+        # In a graph Keras does not know the batch's size when it averages the losses of single outputs: batches then count the same.
+        run_eagerly=True)
     x = [wave((10, 3), 0.1), wave((10, 2), 0.2)]
     y = [(wave((10, 1), 0.3) > 0).astype(np.float32), (np.arange(10) % 3).astype(np.int32)]
     weights = [1 + 0.5 * wave((10,), 0.4), 1 + 0.5 * wave((10,), 0.5)]

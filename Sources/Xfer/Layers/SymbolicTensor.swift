@@ -54,8 +54,8 @@ public final class InputLayer: Layer {
     guard shape.allSatisfy({ ($0 ?? 1) > 0 }) else { throw XferError.shape("Input: dimensions are to be above 0, \(text(shape)) was given") }
     guard (batchSize ?? 1) > 0 else { throw XferError.shape("Input: the batch size is to be above 0, \(batchSize ?? 0) was given") }
     // Beyond any sample there is; products of such dimensions must not overflow.
-    guard try Tensor.byteCount([1] + shape.map { $0 ?? 1 }, dtype) <= 1 << 34 else {
-      throw XferError.shape("Input: a sample of shape \(text(shape)) would take more than 16 GiB")
+    guard try Tensor.byteCount([1] + shape.map { $0 ?? 1 }, dtype) <= 1 << 32 else {
+      throw XferError.shape("Input: a sample of shape \(text(shape)) would take more than 4 GiB")
     }
     (self.shape, self.dtype, self.batchSize) = (shape, dtype, batchSize)
     super.init(name: name ?? AutomaticName.next(for: "InputLayer"))

@@ -27,16 +27,19 @@ _tickets = itertools.count(1)
 class _Listener:
     """Some callbacks that follow one another, as one of the library's."""
 
-    def __init__(self, run, model, callbacks, params):
+    def __init__(self, run, model, callbacks, params, owners):
         self.run, self.model = run, model
         self.hooks = CallbackList(callbacks, model=model, **params)
         self.ticket = next(_tickets)
         _listeners[self.ticket] = self
         try:
-            self.handle = make("callback", lib.xfer_callback_create_function, _receive, self.ticket, _forget)
+            # The owner of the handle is the run: kept here, the listener would keep itself by way of the library.
+            owner = make("callback", lib.xfer_callback_create_function, _receive, self.ticket, _forget)
         except BaseException:
             _forget(self.ticket)
             raise
+        self.pointer = owner.pointer
+        owners.append(owner)
 
     def receive(self, event, epoch, batch, logs):
         hook, number = _HOOKS[event]
@@ -46,7 +49,7 @@ class _Listener:
         for name, value in logs.items():
             known = name in before and (value is before[name] or value == before[name])
             if not known and (isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0):
-                lib.xfer_callback_set_log(self.handle, str(name).encode(), float(value))
+                lib.xfer_callback_set_log(self.pointer, str(name).encode(), float(value))
         return 0
 
 
@@ -70,8 +73,7 @@ class Callbacks:
 
         def close():
             if group:
-                listener = _Listener(run, model, list(group), params)
-                self.owners.append(listener.handle)
+                _Listener(run, model, list(group), params, self.owners)
                 group.clear()
 
         for callback in [*given, *last]:

@@ -537,8 +537,15 @@ typedef struct xfer_fit_options {
   size_t              validation_epoch_count;
   xfer_callback *const *callbacks;               /* in the order in which they are called            */
   size_t              callback_count;
+  int32_t             cache;                     /* XFER_CACHE_*: where the frozen part's outputs are kept     */
+  const char         *cache_folder;              /* of XFER_CACHE_DISK; NULL: $XFER_CACHE, else ~/.cache/xfer/features */
+  int64_t             cache_bytes;               /* the most they may take; 0: a quarter of the memory, 8 GiB of the disk */
 } xfer_fit_options;
 enum { XFER_NO_EPOCHS = -1 };
+/* What lies below the first trained weight makes the same of a sample in every epoch: it is run once a sample, and its
+ * outputs are kept by a digest of the sample and of the frozen weights, in memory or in a file that outlives the process.
+ * Losses and weights are bit-equal to XFER_CACHE_OFF with kernels that give a row the same bits in every batch (simd, naive). */
+enum { XFER_CACHE_MEMORY = 0, XFER_CACHE_OFF = 1, XFER_CACHE_DISK = 2 };
 
 xfer_status xfer_trainer_fit(xfer_trainer *trainer, const xfer_fit_options *options, xfer_history **history);
 /* {"loss":[...],"accuracy":[...],"val_loss":[...],...}: one number an epoch, all digits. */

@@ -97,7 +97,8 @@ def test_shared_layers_and_layers_within(keras, answers):
     except keras.XferError as refused:
         pytest.skip(str(refused))
     predicts(model, answers["shared"])
-    assert [w.path for w in model.weights] == list(answers["shared"]["weights"])
+    # The models around a layer depend on who built it first; the layer and the weight do not.
+    assert [w.path.split("/")[-2:] for w in model.weights] == [path.split("/")[-2:] for path in answers["shared"]["weights"]]
     report = model.load_weights(FILES / "shared.weights.h5")
     assert len(report["loaded"]) == len(model.weights) == 14
     # A file tells no explicit `training` of layers for which Keras writes its default: dropout drops in training.

@@ -17,8 +17,12 @@ NUMBERS = {
 }
 FUNCTIONS = {
     "xfer_destroy_fn": _c.DestroyFunction, "xfer_next_batch_fn": _c.NextBatchFunction, "xfer_restart_fn": _c.RestartFunction,
+    "xfer_next_all_fn": _c.NextAllFunction, "xfer_schedule_fn": _c.ScheduleFunction, "xfer_metric_update_fn": _c.MetricUpdateFunction,
+    "xfer_metric_result_fn": _c.MetricResultFunction, "xfer_metric_reset_fn": _c.MetricResetFunction,
     "xfer_event_fn": _c.EventFunction, "xfer_kernel_fn": _c.KernelFunction, "xfer_frame_fn": _c.FrameFunction,
 }
+
+STRUCTURES = {"xfer_fit_options": _c.FitOptions, "xfer_compile_options": _c.CompileOptions}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +44,11 @@ def ctype(declaration, structs):
     if name == "void":
         return [None, c_void_p, POINTER(c_void_p)][stars]
     if name == "char":
-        return {1: c_char_p}[stars]
+        return {1: c_char_p, 2: POINTER(c_char_p)}[stars]
     if name in NUMBERS:
         return [NUMBERS[name], POINTER(NUMBERS[name])][stars]
-    if name == "xfer_fit_options":
-        return {1: POINTER(_c.FitOptions)}[stars]
+    if name in STRUCTURES:
+        return {1: POINTER(STRUCTURES[name])}[stars]
     assert name in structs, f"unknown type in the header: {declaration}"
     return {1: c_void_p, 2: POINTER(c_void_p)}[stars]
 
@@ -75,17 +79,19 @@ def test_callbacks(header):
         assert function._argtypes_ == tuple(ctype(p, structs) for p in arguments)
 
 
-def test_fit_options(header):
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_structures(header, structure):
     structs = set(re.findall(r"typedef struct (xfer_\w+)\s+xfer_\w+;", header))
-    body = re.search(r"typedef struct xfer_fit_options \{(.*?)\}", header, flags=re.S).group(1)
+    body = re.search(r"typedef struct %s \{(.*?)\}" % structure, header, flags=re.S).group(1)
     members = []
     for declaration in filter(str.strip, body.split(";")):
-        base, *others = declaration.split(",")
-        words = re.match(r"\s*(\w+)\s*(\*?)\s*(\w+)", base)
-        for name in [words.group(3)] + [re.search(r"\w+", other).group() for other in others]:
-            members.append((name, ctype(f"{words.group(1)} {words.group(2)}", structs)))
-    assert members == [(name, kind) for name, kind in _c.FitOptions._fields_]
-    assert _c.FitOptions.new().struct_size == ctypes.sizeof(_c.FitOptions)
+        base, declarators = re.match(r"\s*(?:const\s+)?(\w+)\s*(.*)", declaration, flags=re.S).groups()
+        for declarator in declarators.split(","):
+            name = re.findall(r"\w+", declarator.replace("const", " "))[-1]
+            members.append((name, ctype(f"{base} {'*' * declarator.count('*')}", structs)))
+    declared = STRUCTURES[structure]
+    assert members == [(name, kind) for name, kind in declared._fields_]
+    assert declared.new().struct_size == ctypes.sizeof(declared)
 
 
 def test_constants(header):

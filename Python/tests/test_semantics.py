@@ -43,7 +43,7 @@ def test_1_setting_recurses(keras):
 def test_2_order_of_weights(keras):
     base, model = base_and_model(keras)
     assert [w.path for w in base.weights] == [
-        "conv/kernel", "conv/bias", "bn/gamma", "bn/beta", "bn/moving_mean", "bn/moving_variance"]
+        "base/conv/kernel", "base/conv/bias", "base/bn/gamma", "base/bn/beta", "base/bn/moving_mean", "base/bn/moving_variance"]
     assert [w.name for w in model.trainable_weights] == ["kernel", "bias", "gamma", "beta", "kernel", "bias"]
     base.trainable = False
     assert base.non_trainable_weights == base.weights

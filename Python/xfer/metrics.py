@@ -419,4 +419,6 @@ def deserialize(config):
 
 def adopt(handle, class_name):
     """The object for one the library made, as when a model is loaded."""
-    return adopted(handle, class_name, Metric, _CLASSES)
+    made = adopted(handle, class_name, Metric, _CLASSES)
+    made._native = handle
+    return made

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import math
+import os
 import numbers
 import warnings
 
@@ -18,6 +19,7 @@ from .data import BatchSource, Dataset, is_batches
 from .tensor import data_handle, label_handle, take, weight_handle
 
 _BATCH = 32
+_CACHES = {"memory": 0, None: 1, "off": 1, "disk": 2}
 
 
 def _flat(items):
@@ -285,6 +287,7 @@ class Trainable:
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None,
         validation_steps=None, validation_batch_size=None, validation_freq=1, *, stale_trainable="error",
+        cache="memory", cache_folder=None,
     ):
         """Trains; returns a History.
 
@@ -292,7 +295,11 @@ class Trainable:
         (x, y[, sample_weight]) batches; a generator that is read only once wants steps_per_epoch for more than one epoch.
         validation_data: (x, y[, sample_weight]) or batches. stale_trainable: "recompile" takes over `trainable` flags that changed since
         compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
+        cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
+        "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
         """
+        if cache not in _CACHES:
+            raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
         if stale_trainable not in ("error", "recompile"):
             raise ValueError(f"stale_trainable is \"error\" or \"recompile\", {stale_trainable!r} was given")
         x = self._ready_for(x, y)
@@ -302,6 +309,8 @@ class Trainable:
         options.epochs, options.initial_epoch = max(0, int(epochs)) or _c.NO_EPOCHS, int(initial_epoch)
         options.no_shuffle, options.verbose = int(not shuffle), _verbosity(verbose)
         options.recompile_stale = int(stale_trainable == "recompile")
+        options.cache = _CACHES[cache]
+        options.cache_folder = None if cache_folder is None else os.fsencode(cache_folder)
         kept = [_fill_frequency(options, validation_freq), _fill_classes(options, class_weight)]
         with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:
             feed = Feed(run, self, x, y, sample_weight, _steps(steps_per_epoch, "steps_per_epoch"))

@@ -146,6 +146,7 @@ private func fitOptions(_ data: FitData, _ validation: (any Dataset)?) throws ->
     options.validationFrequency = .every(given.validation_freq == 0 ? 1 : Int(given.validation_freq))
   }
   options.callbacks = try data.callbacks()
+  options.cache = try caching(given)
   if let onEvent = given.on_event {
     options.onEvent = { event, epoch, batch, logs in
       onEvent(given.user, event.rawValue, Int64(epoch), Int64(batch), logs.json.text()) == 0
@@ -246,3 +247,14 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
 }
 
 @c @implementation public func xfer_trainer_release(_ trainer: OpaquePointer?) { HandleTable.release(trainer, .trainer) }
+
+private func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
+  guard given.cache_bytes >= 0 else { throw invalid("options.cache_bytes is to be 0 or above, \(given.cache_bytes) was given") }
+  let budget = given.cache_bytes == 0 ? nil : Int(given.cache_bytes)
+  switch Int(given.cache) {
+  case Int(XFER_CACHE_MEMORY): return .memory(budget: budget)
+  case Int(XFER_CACHE_OFF): return .off
+  case Int(XFER_CACHE_DISK): return .disk(folder: try optional(given.cache_folder, "options.cache_folder"), budget: budget)
+  default: throw invalid("options.cache is to be one of XFER_CACHE_* (0 to 2), \(given.cache) was given")
+  }
+}

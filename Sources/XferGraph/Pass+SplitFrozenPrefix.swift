@@ -175,5 +175,9 @@ extension Graph {
       order.append(node)
     }
     nodes = order.reversed()
+    // What is not drawn from any more does not move on.
+    randomStates.removeAll { state in
+      !needed.contains { value in if case .state(let tensor) = values[value.index].source { tensor === state } else { false } }
+    }
   }
 }

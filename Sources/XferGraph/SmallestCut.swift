@@ -55,6 +55,16 @@ extension Graph {
       }
       previous = reach()
     }
-    return order.enumerated().filter { previous[$0.offset * 2] != nil && previous[$0.offset * 2 + 1] == nil }.map(\.element)
+    // Of several smallest cuts the last: most is computed before it, and nothing is torn apart that would be folded or fused.
+    var reaches = [Bool](repeating: false, count: sink + 2)
+    reaches[sink] = true
+    var queue = [sink]
+    while let at = queue.popLast() {
+      for from in capacity[at].keys where !reaches[from] && (capacity[from][at] ?? 0) > 0 {
+        reaches[from] = true
+        queue.append(from)
+      }
+    }
+    return order.enumerated().filter { !reaches[$0.offset * 2] && reaches[$0.offset * 2 + 1] }.map(\.element)
   }
 }

@@ -62,6 +62,11 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("Seed of the head's first weights, the split and the order of the images.", valueName: "n"))
   var seed: UInt32 = 0
 
+  @Option(help: ArgumentHelp(
+    "Where the frozen network's outputs are kept, so that each image runs through it once: memory, disk or off. The numbers are the same.",
+    valueName: "where"))
+  var cache = CacheChoice.memory
+
   @OptionGroup var runtime: RuntimeOptions
 
   @Option(help: ArgumentHelp("Where to save the model (.keras); the class names are in it.", valueName: "file"))
@@ -116,5 +121,18 @@ struct Train: ParsableCommand, ReportsJSON {
     if let out { try run.model.save(out) }
     if let history { try writeText(run.result.history.text(pretty: true) + "\n", to: history) }
     if let curves { try writeText(CurvesFigure(run.result).svg, to: curves) }
+  }
+}
+
+/// `--cache`. On disk features stay in `$XFER_CACHE`, else `~/.cache/xfer/features`, for the next run.
+enum CacheChoice: String, ExpressibleByArgument, CaseIterable {
+  case memory, disk, off
+
+  var caching: FeatureCaching {
+    switch self {
+    case .memory: .memory()
+    case .disk: .disk()
+    case .off: .off
+    }
   }
 }

@@ -108,6 +108,7 @@ struct TrainingRun {
     var fit = FitOptions()
     fit.epochs = epochs
     fit.verbose = 1
+    fit.cache = options.cache.caching
     fit.validation = InterruptibleDataset(validation)
     // Epochs are noted as they end, so that an interrupted run keeps those it had.
     var begun = monotonicSeconds()

@@ -34,7 +34,11 @@ static void configs(void) {
     xfer_layer *found = NULL;
     OK(xfer_model_get_layer(model, "c", &found));
     OK(xfer_layer_config(found, again, sizeof again, NULL));
-    CHECK(strcmp(text, again) == 0);
+    /* A layer that is built says for which shape as well. */
+    char *built = strstr(again, "\"build_config\":{\"input_shape\":[null,9,9,3]}");
+    CHECK(built != NULL);
+    begin[strcspn(begin, "}")] = 0;
+    CHECK(strstr(again, begin) != NULL);
     int32_t trainable = 1;
     OK(xfer_layer_get_trainable(found, &trainable));
     CHECK(trainable == 0);

@@ -202,7 +202,9 @@ class Optimizer(Configured):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**config)
+        # JSON writes 1.0 as 1; only a number in a program can be an int by mistake.
+        rate = config.get("learning_rate")
+        return cls(**{**config, "learning_rate": float(rate)} if isinstance(rate, int) and not isinstance(rate, bool) else config)
 
 
 def layer_wise_decay(model, factor):

@@ -1,0 +1,141 @@
+import Foundation
+import Testing
+import XferCore
+import XferGraph
+@testable import Xfer
+
+/// The frozen part is run once a sample, and nothing else changes by it.
+@Suite struct FeatureCacheTests {
+  /// A base with branches, normalization and a residual, a head, and deterministic weights.
+  private func model(frozen: Bool = true, unfreeze: String? = nil, dropout: Double = 0) throws -> (Model, Model) {
+    let image = try Input(shape: [8, 8, 3])
+    var x = try Conv2D(filters: 8, kernelSize: (3, 3), strides: (1, 1), padding: .same, useBias: false, name: "first")(image)
+    x = try BatchNormalization(name: "normal")(x)
+    x = try Activation(.relu)(x)
+    let y = try Conv2D(filters: 8, kernelSize: (1, 1), strides: (1, 1), padding: .same, name: "second")(x)
+    x = try Add()([x, y])
+    x = try MaxPooling2D()(x)
+    let base = try Model(image, Conv2D(filters: 12, kernelSize: (3, 3), strides: (1, 1), padding: .valid, name: "third")(x), name: "base")
+    base.trainable = !frozen
+    if let unfreeze {
+      base.setOwnTrainable(true)
+      try base.getLayer(unfreeze).trainable = true
+    }
+    let input = try Input(shape: [8, 8, 3])
+    var z = try GlobalAveragePooling2D()(base(input, training: false))
+    if dropout > 0 { z = try Dropout(dropout, seed: 5)(z) }
+    let whole = try Model(input, Dense(1, name: "head")(z))
+    for (index, weight) in whole.weights.enumerated() {
+      try weight.assign(randomTensor(weight.shape, seed: UInt64(index + 1)))
+      if weight.name == "moving_variance" { try weight.assign(Tensor(Array(repeating: 0.7, count: weight.count))) }
+    }
+    return (whole, base)
+  }
+
+  private func data(_ count: Int = 22) throws -> (x: Tensor, y: Tensor) {
+    (try randomTensor([count, 8, 8, 3], seed: 40), try Tensor((0..<count).map { Float($0 % 2) }, shape: [count, 1]))
+  }
+
+  private struct Result: Equatable {
+    let history: [String: [Double]]
+    let weights: [[Float]]
+  }
+
+  private func train(
+    _ caching: FeatureCaching, unfreeze: String? = nil, dropout: Double = 0, epochs: Int = 4, shuffled: Bool = true, weighted: Bool = false
+  ) throws -> Result {
+    let (model, _) = try model(unfreeze: unfreeze, dropout: dropout)
+    let (x, y) = try data()
+    try model.compile(optimizer: Adam(learningRate: 0.01), loss: BinaryCrossentropy(fromLogits: true), metrics: [BinaryAccuracy(threshold: 0)])
+    var options = FitOptions()
+    (options.epochs, options.cache) = (epochs, caching)
+    options.validation = try ArrayDataset(x: x.rows(0..<9), y: y.rows(0..<9), batchSize: 4)
+    let weights = weighted ? try randomTensor([22], seed: 9) : nil
+    let history = try model.fit(ArrayDataset(x: x, y: y, sampleWeight: weights, batchSize: 5, seed: shuffled ? 3 : nil), options: options)
+    return Result(history: history.values, weights: model.weights.map(\.values))
+  }
+
+  @Test(arguments: [nil, "third", "second"], [0, 0.5]) func sameBitsWithAndWithoutTheCache(_ unfreeze: String?, _ dropout: Double) throws {
+    let without = try train(.off, unfreeze: unfreeze, dropout: dropout)
+    #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout) == without)
+    #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout, shuffled: false) == train(.off, unfreeze: unfreeze, dropout: dropout, shuffled: false))
+    // No room but for a few rows: the others are computed each time.
+    #expect(try train(.memory(budget: 200), unfreeze: unfreeze, dropout: dropout) == without)
+    #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout, weighted: true) == train(.off, unfreeze: unfreeze, dropout: dropout, weighted: true))
+  }
+
+  @Test func cutsBehindThePooling() throws {
+    let (model, base) = try model()
+    var stores: [Digest: any FeatureStore] = [:]
+    let cache = try #require(try FeatureCache(model, plastic: model.trainableWeights, caching: .memory(), known: &stores))
+    #expect(cache.prefix.counts == [12], "the pooled features are the smallest place")
+    #expect(cache.prefix.variables.count == base.weights.count)
+    // Nothing frozen, nothing kept.
+    let (open, _) = try self.model(frozen: false)
+    #expect(try FeatureCache(open, plastic: open.trainableWeights, caching: .memory(), known: &stores) == nil)
+  }
+
+  @Test func randomLayersBeforeTheBaseKeepNothing() throws {
+    let (model, base) = try model()
+    let input = try Input(shape: [8, 8, 3])
+    let noisy = try Model(input, Dense(1)(GlobalAveragePooling2D()(base(Dropout(0.5)(input), training: false))))
+    var stores: [Digest: any FeatureStore] = [:]
+    #expect(try FeatureCache(noisy, plastic: noisy.trainableWeights, caching: .memory(), known: &stores) == nil)
+    _ = model
+  }
+
+  @Test func changedWeightsMakeNewFeatures() throws {
+    let (x, y) = try data()
+    func run(_ caching: FeatureCaching) throws -> [Double] {
+      let (model, base) = try model()
+      try model.compile(optimizer: SGD(learningRate: 0.1), loss: BinaryCrossentropy(fromLogits: true))
+      var options = FitOptions()
+      options.cache = caching
+      var losses = try model.fit(ArrayDataset(x: x, y: y), options: options).values["loss"] ?? []
+      try base.weights[0].assign(randomTensor(base.weights[0].shape, seed: 77))
+      losses += try model.fit(ArrayDataset(x: x, y: y), options: options).values["loss"] ?? []
+      return losses
+    }
+    #expect(try run(.memory()) == run(.off))
+  }
+
+  @Test func onDiskAcrossRunsAndAccidents() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("xfer-features-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let without = try train(.off)
+    #expect(try train(.disk(folder: folder)) == without)
+    let name = try #require(try FileManager.default.contentsOfDirectory(atPath: folder).first)
+    let path = "\(folder)/\(name)"
+    let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+    #expect(whole.count == 64 + 22 * (32 + 64), "one record a sample, those of validation among them")
+    #expect(try train(.disk(folder: folder)) == without)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == whole, "nothing was computed again")
+    // Cut short in the middle of a record, damaged, and no such file at all.
+    try whole.prefix(64 + 7 * 96 + 11).write(to: URL(fileURLWithPath: path))
+    #expect(try train(.disk(folder: folder)) == without)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)).count == whole.count)
+    var damaged = whole
+    damaged[64 + 3 * 96 + 40] ^= 1
+    try damaged.write(to: URL(fileURLWithPath: path))
+    #expect(try train(.disk(folder: folder)) == without)
+    try Data("no features".utf8).write(to: URL(fileURLWithPath: path))
+    #expect(try train(.disk(folder: folder)) == without)
+  }
+
+  @Test func eachSampleRunsThroughTheBaseOnce() throws {
+    // A function of the program's own in the base counts its samples; it is no part of the prefix, but what lies before it is.
+    let (x, y) = try data()
+    let (model, _) = try model()
+    try model.compile(optimizer: Adam(), loss: BinaryCrossentropy(fromLogits: true))
+    var options = FitOptions()
+    options.epochs = 3
+    let set = try ArrayDataset(x: x, y: y, batchSize: 5, seed: 1)
+    _ = try model.fit(set, options: options)
+    let store = try #require(model.featureStores.values.first)
+    #expect(store.count == 22 && store.rowBytes == 48)
+    // The next fit finds them.
+    try model.compile(optimizer: Adam(), loss: BinaryCrossentropy(fromLogits: true))
+    _ = try model.fit(set, options: options)
+    #expect(model.featureStores.count == 1 && model.featureStores.values.first === store && store.count == 22)
+  }
+}

@@ -1,7 +1,8 @@
 # Everything here may be run from a fresh checkout; each target sets up what it needs.
 #   make build               the install tree dist/
-#   make test                every test: Swift, C, Python
+#   make test                every test: Swift, C, Python, the command
 #   make demo                freeze, head, fine-tune on real images
+#   make bench               kernels beside this machine's peak, calls of custom kernels, head training
 #   make parity              the same models trained in Keras and in Xfer (downloads Keras; KERAS_PYTHON=... uses one that is there)
 #   make fuzz                thousands of damaged files through the C API
 #   make install PREFIX=/usr/local [DESTDIR=...]
@@ -14,7 +15,7 @@ PREFIX ?= /usr/local
 export XFER_BUILD ?= .build
 export XFER_TEST_BUILD ?= .build/tests
 
-.PHONY: build install setup test demo parity fuzz lint clean
+.PHONY: build install setup test demo bench parity fuzz lint clean
 setup:
 	@Scripts/setup.sh system python
 
@@ -33,6 +34,11 @@ demo:
 	@Scripts/setup.sh system python
 	@Scripts/stage.sh dist
 	@Scripts/demo.sh
+
+bench:
+	@Scripts/setup.sh system python
+	@Scripts/stage.sh dist
+	@Scripts/bench.sh dist
 
 parity:
 	@Scripts/setup.sh system

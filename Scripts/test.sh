@@ -1,5 +1,5 @@
 #!/bin/bash
-# Every test: Swift, C against the staged tree, Python. Stops at the first runner that fails.
+# Every test: Swift, C against the staged tree, Python, the command. Stops at the first runner that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 Scripts/setup.sh system python
@@ -21,10 +21,11 @@ run C Tests/C/run.sh dist
 cd Python
 XFER_LIBRARY="$PWD/../dist/lib/libxfer.so.1" run Python ../.venv/bin/python -m pytest -q
 cd ..
+run command .venv/bin/python -m pytest -q Tests/cli
 
 # The runners' own last words once more, in one place.
 echo
-for runner in Swift C Python; do
+for runner in Swift C Python command; do
   echo "$runner: $(grep -E 'Test run with|checks passed|[0-9]+ passed' "$logs/$runner" | tail -1)"
 done
 echo "All tests passed."

@@ -1,0 +1,18 @@
+#!/bin/bash
+# bench.sh TREE: the kernels beside the peak of this core, the cost of a custom kernel's call, head training with and without kept features.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tree=$(cd "${1:?an install tree is wanted}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+score() { "$tree/bin/xfer" plugins --json | .venv/bin/python -c 'import json, sys
+plugins = [p for p in json.load(sys.stdin)["plugins"] if p["name"] == "simd"]
+print(max(plugins, key=lambda p: p["score"])["path"] if plugins else "")'; }
+variant=$(score)
+cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
+for threads in 1 2; do "$work/kernels" "$variant" "$threads"; done
+export PKG_CONFIG_PATH="$tree/lib/pkgconfig"
+read -ra flags < <(pkg-config --cflags --libs xfer)
+cc -O2 -std=gnu11 -o "$work/ffi" Benchmarks/ffi/bench_ffi.c "${flags[@]}" $(pkg-config --libs libffi) -lm
+LD_LIBRARY_PATH="$tree/lib" "$work/ffi"
+PYTHONPATH="$tree/python" .venv/bin/python Benchmarks/training/head.py

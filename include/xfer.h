@@ -314,6 +314,9 @@ xfer_status xfer_model_metadata(const xfer_model *model, char *buffer, size_t ca
 xfer_status xfer_model_summary(xfer_model *model, int32_t width, int32_t show_trainable, char *buffer, size_t capacity, size_t *length);
 /* Outputs for all rows of x, in batches (0: 32). */
 xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_size, xfer_tensor **output);
+/* Fingerprints of all weights and statistics as they are now: {"weights":[{"path","trainable","digest"}]}. Equal digests
+ * before and after training are equal bits: the proof that what was frozen did not move. */
+xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, size_t *length);
 /* How the model would run with this batch size: {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n}.
  * training 1: a training step of the compiled model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);

@@ -326,3 +326,16 @@ def test_backend_and_threads(keras):
         warnings.simplefilter("error")
         assert keras.version().count(".") == 2
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_audit(keras, blobs):
+    points, labels = blobs
+    frozen = keras.layers.Dense(3, name="frozen")
+    model = keras.Sequential([keras.Input((4,)), frozen, keras.layers.Dense(2, name="head")])
+    frozen.trainable = False
+    model.compile(keras.optimizers.Adam(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = model.audit()
+    assert set(before) == {w.path for w in model.weights} and all(len(d) == 32 for d in before.values())
+    model.fit(points, labels, verbose=0)
+    after = model.audit()
+    assert all((after[w.path] == before[w.path]) == (w in model.non_trainable_weights) for w in model.weights)

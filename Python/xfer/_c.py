@@ -175,6 +175,7 @@ PROTOTYPES = {
     "xfer_model_load_weights": (Status, (Handle, c_char_p, c_char_p, *_TEXT)),
     "xfer_model_save_weights": (Status, (Handle, c_char_p)),
     "xfer_model_to_json": (Status, (Handle, *_TEXT)),
+    "xfer_model_audit": (Status, (Handle, *_TEXT)),
     "xfer_model_from_json": (Status, (c_char_p, Out)),
     "xfer_model_as_layer": (Status, (Handle, Out)),
     "xfer_model_get_layer": (Status, (Handle, c_char_p, Out)),

@@ -172,6 +172,15 @@ class Model(Trainable, Layer):
         """How the model would run: {"nodes": [{"layer", "op", "backend", "shape", ...}], "peak_bytes"}."""
         return json.loads(text(lib.xfer_plan_report, self._model_handle(), int(batch_size), int(bool(training))))
 
+    def audit(self):
+        """Fingerprints of all weights and statistics as they are now: {path: digest}; equal digests are equal bits.
+
+            before = model.audit()
+            model.fit(...)
+            assert all(model.audit()[w.path] == before[w.path] for w in model.non_trainable_weights)
+        """
+        return {w["path"]: w["digest"] for w in json.loads(text(lib.xfer_model_audit, self._model_handle()))["weights"]}
+
     @property
     def metadata(self):
         """Facts saved with the model, a dict such as {"class_names": [...]}; assign it as a whole."""

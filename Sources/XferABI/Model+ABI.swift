@@ -99,3 +99,9 @@ import XferGraph
 }
 
 @c @implementation public func xfer_model_release(_ model: OpaquePointer?) { HandleTable.release(model, .model) }
+
+@c @implementation public func xfer_model_audit(
+  _ model: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call { try give(buffer, capacity, length) { try object(model, .model, "model").audit().json.text() } }
+}

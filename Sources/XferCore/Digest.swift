@@ -5,6 +5,14 @@ public struct Digest: Hashable, Sendable {
 
   public init() {}
 
+  /// 32 hexadecimal digits.
+  public var text: String {
+    [high, low].map { word in
+      let digits = String(word, radix: 16)
+      return String(repeating: "0", count: 16 - digits.count) + digits
+    }.joined()
+  }
+
   /// A digest read back from where it was stored.
   public init(high: UInt64, low: UInt64) { (self.high, self.low) = (high, low) }
 

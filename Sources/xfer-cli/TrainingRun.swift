@@ -101,8 +101,8 @@ struct TrainingRun {
   private mutating func phase(_ name: String, epochs: Int) throws {
     let parameters = model.trainableWeights.reduce(0) { $0 + $1.count }
     note("\(name): \(parameters) of \(model.countParams()) parameters are trained")
-    let audit = FreezeAudit(model)
-    var phase = TrainingResult.Phase(name: name, trainedParameters: parameters, frozenWeights: audit.count)
+    let audit = model.audit()
+    var phase = TrainingResult.Phase(name: name, trainedParameters: parameters, frozenWeights: audit.frozen.count)
     result.phases.append(phase)
     let index = result.phases.count - 1
     var fit = FitOptions()
@@ -126,9 +126,9 @@ struct TrainingRun {
       result.phases[index] = phase
     }
     _ = try trained.fit(InterruptibleDataset(train), options: fit)
-    try audit.verify(name)
+    try audit.verify()
     phase.audited = true
-    note("\(name): \(audit.count) frozen weights are bit-equal to before")
+    note("\(name): \(audit.frozen.count) frozen weights are bit-equal to before")
   }
 
   private final class Recorder { var epochs: [TrainingResult.Epoch] = [] }

@@ -30,11 +30,7 @@ public final class DiskFeatureStore: FeatureStore {
   ///   - budget: bytes the file may take.
   public init(folder: String, prefix: Digest, rowBytes: Int, budget: Int) throws {
     try Self.makeFolders(folder)
-    let name = [prefix.high, prefix.low].map { word in
-      let digits = String(word, radix: 16)
-      return String(repeating: "0", count: 16 - digits.count) + digits
-    }.joined()
-    path = "\(folder)/\(name).features"
+    path = "\(folder)/\(prefix.text).features"
     self.rowBytes = max(rowBytes, 1)
     recordBytes = Self.recordHeader + (self.rowBytes + 31) / 32 * 32
     file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)

@@ -12,6 +12,8 @@ public import XferGraph
 public final class MultiHeadAttention: RandomLayer {
   public override class var className: String { "MultiHeadAttention" }
   public override var mergesInputs: Bool { true }
+  /// Keras builds it by the shapes' names, which differ with the call; being called builds it as well.
+  public override var buildConfig: JSONValue? { nil }
   override class var inputNames: [String] { ["query", "value", "key", "attention_mask"] }
   override class var positionalInputs: Int { 2 }
 

@@ -34,6 +34,11 @@ final class FeatureCache {
     let (graph, inputs, outputs) = try Self.lower(model, batch: Graph.analysisBatch, training: true)
     let moving = Set(plastic.map { ObjectIdentifier($0) })
     guard let prefix = try graph.frozenPrefix(inputs: inputs, outputs: outputs + graph.losses, plastic: moving) else { return nil }
+    // What looks different in another batch cannot be cut there.
+    for batch in [1, 3] {
+      let found = Set(try Self.lower(model, batch: batch, training: true).graph.fingerprints().values)
+      guard prefix.cut.allSatisfy(found.contains) else { return nil }
+    }
     self.prefix = prefix
     self.model = Unmanaged.passUnretained(model)
     versions = prefix.variables.map(\.version)

@@ -63,7 +63,7 @@ public final class BackupAndRestore: Callback {
 
   public override func trainBegin(_ state: TrainingState) throws {
     counter = BatchCounter()
-    let files = [path, previous].filter { access($0, F_OK) == 0 }
+    let files = [path, previous].filter { (file: String) in access(file, F_OK) == 0 }
     for (index, file) in files.enumerated() {
       do {
         try restore(SafetensorsFile(file), state)

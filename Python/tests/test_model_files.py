@@ -125,8 +125,11 @@ def test_what_was_compiled_comes_back(keras, answers):
     for weight, before in zip(model.trainable_weights, answer["before"]):
         np.testing.assert_allclose(weight.numpy(), before, atol=1e-6)
     x, y = np.array(answer["batch"], np.float32), np.array(answer["targets"], np.float32)
+    assert model.optimizer.iterations == answer["iterations"] - 1
     loss = model.train_on_batch(x, y)
     assert float(np.ravel(loss)[0]) == pytest.approx(answer["loss"], rel=1e-4)
+    for weight, after in zip(model.trainable_weights, answer["after"]):
+        np.testing.assert_allclose(weight.numpy(), after, atol=1e-5)
     uncompiled = keras.models.load_model(FILES / "compiled.keras", compile=False)
     assert uncompiled.optimizer is None
     with pytest.raises(keras.XferError) as refused:

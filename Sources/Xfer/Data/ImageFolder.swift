@@ -12,7 +12,7 @@ public import XferCore
 ///     options.imageSize = (150, 150)
 ///     let train = try ImageFolderDataset("photos/train", options)
 ///     try model.fit(train)
-public final class ImageFolderDataset: IdentifiedDataset {
+public final class ImageFolderDataset: ShuffledDataset, IdentifiedDataset {
   /// An image that could not be read.
   public struct Skipped: Equatable, Sendable {
     public let path: String
@@ -23,7 +23,11 @@ public final class ImageFolderDataset: IdentifiedDataset {
   public let classNames: [String]
   private let source: Source
   private let options: ImageFolderOptions
-  private let seed: UInt64
+  private var seed: UInt64
+  public var shuffleSeed: UInt64? {
+    get { options.shuffle ? seed : nil }
+    set { if let newValue { seed = newValue } }
+  }
   private var loader: BatchLoader?
   private var gaveBatch = false
   /// Images are told apart by path, size, time of change and the size they are resized to; known ones are not decoded.

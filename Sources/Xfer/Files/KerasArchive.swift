@@ -17,6 +17,7 @@ enum KerasArchive {
       defer { unlink(weightsPath) }
       let file = try H5File(creating: weightsPath)
       try KerasWeights.write(model, to: file)
+      if let trainer = model.trainer { try OptimizerState.write(trainer, to: file) }
       try file.close()
       let archive = try ZipFile(creating: temporary)
       let facts: JSONValue = ["keras_version": .string(kerasVersion), "date_saved": .string(now())]
@@ -40,7 +41,10 @@ enum KerasArchive {
     var transfer = WeightTransfer(path: path, partial: false, skipMismatch: false)
     try KerasWeights.offer(file, to: model, &transfer)
     try SavedModel.asFormat(path) { _ = try transfer.commit() }
-    if compile { model.restoreCompiled(json["compile_config"], path) }
+    if compile {
+      model.restoreCompiled(json["compile_config"], path)
+      if let trainer = model.trainer { try SavedModel.asFormat(path) { try OptimizerState.read(file, into: trainer, path) } }
+    }
     return model
   }
 

@@ -11,6 +11,7 @@ public final class Dropout: Layer {
   let seed: Int?
   /// [seed, step]: not a weight, as in Keras.
   private var state: Tensor?
+  override var randomStates: [Tensor] { state.map { [$0] } ?? [] }
 
   public init(_ rate: Double, noiseShape: OpenShape? = nil, seed: Int? = nil, name: String? = nil) {
     (self.rate, self.noiseShape, self.seed) = (rate, noiseShape, seed)

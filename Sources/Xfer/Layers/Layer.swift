@@ -68,6 +68,8 @@ open class Layer {
   /// Where a file of Keras 3 keeps the layer's own weights: groups below the layer's, each with weights in order. Layers whose weights
   /// Keras keeps in objects within ("cell", "query_dense") say so here.
   open var weightGroups: [(group: String, weights: [Variable])] { [("", storedWeights)] }
+  /// Where the layer's random numbers are: [seed, step] (int64), not weights, as in Keras.
+  var randomStates: [Tensor] { [] }
   /// Whether the layer takes several inputs; others take one.
   open var mergesInputs: Bool { false }
   /// The element type the layer reads.

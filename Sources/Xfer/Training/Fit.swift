@@ -73,7 +73,7 @@ extension Trainer {
     let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps) }
     let state = TrainingState(
       model: model, trainer: self, epochs: options.epochs, steps: feed.count, verbose: options.verbose, initialEpoch: options.initialEpoch,
-      data: data)
+      data: data, feed: feed)
     let recorder = HistoryRecorder()
     let progress = ProgressLogger()
     defer { progress.abandon() }
@@ -151,7 +151,8 @@ extension Trainer {
     if let store = try features(training: training)?.store { feed.leaveOut { key in store.contains(key) } }
     defer { feed.leaveOut(nil) }
     try feed.begin(epoch: epoch)
-    var index = 0
+    // Above 0 where a backup has an interrupted epoch go on.
+    var index = feed.given
     var logs = Logs()
     while let batch = try feed.next() {
       guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
@@ -197,6 +198,7 @@ private struct Figures {
 
   var logs: Logs {
     var logs = Logs()
+    guard count > 0 else { return logs }
     logs.set("loss", total / count)
     for (output, name) in trainer.lossNames { logs.set(name, losses[output] / count) }
     for named in trainer.namedMetrics { logs.set(named.name, named.metric.result) }

@@ -56,7 +56,8 @@ extension Optimizer {
     } else if index == 1, schedule == nil {
       let rate = value.floats[0]
       guard rate.isFinite, rate >= 0 else { throw XferError.invalid("'\(label)' is to be 0 or above, \(rate) was given") }
-      constantRate = Double(rate)
+      // The rate is a Float in the state; where it says the same, nothing of ours is rounded away.
+      if Float(constantRate) != rate { constantRate = Double(rate) }
     } else {
       let numbers = try value.converted(to: .float32)
       tensor.data.copyMemory(from: numbers.data, byteCount: tensor.byteCount)

@@ -113,7 +113,8 @@ open class Optimizer {
 
   /// Sets the numbers of the coming step. ``endStep()`` counts it.
   func beginStep() throws {
-    let rate = try rate()
+    // A constant rate counts as the Float that it is in the state and in files, so that training goes on from them with the same bits.
+    let rate = schedule == nil ? Double(Float(constantRate)) : try rate()
     for (factor, group) in groups { group.set(numbers(rate: rate * factor, step: Double(iterations + 1)), decay: (options.weightDecay ?? 0) * rate * factor) }
     emaMomentum.float32[0] = iterations == 0 ? 0 : Float(options.emaMomentum)
   }

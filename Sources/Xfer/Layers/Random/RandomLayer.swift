@@ -6,6 +6,7 @@ public class RandomLayer: Layer {
   /// The seed given, nil for one drawn from the process' stream.
   let seed: Int?
   private var state: Tensor?
+  override var randomStates: [Tensor] { state.map { [$0] } ?? [] }
 
   init(seed: Int?, name: String?) {
     self.seed = seed

@@ -22,10 +22,15 @@ public final class TrainingState {
   public internal(set) var epoch: Int
   /// What is trained on.
   let data: (any Dataset)?
+  /// Where in it training is.
+  let feed: EpochFeed?
 
-  init(model: Model, trainer: Trainer?, epochs: Int = 1, steps: Int?, verbose: Int = 0, initialEpoch: Int = 0, data: (any Dataset)? = nil) {
+  init(
+    model: Model, trainer: Trainer?, epochs: Int = 1, steps: Int?, verbose: Int = 0, initialEpoch: Int = 0, data: (any Dataset)? = nil,
+    feed: EpochFeed? = nil
+  ) {
     (self.model, self.trainer, self.epochs, self.steps, self.verbose) = (model, trainer, epochs, steps, verbose)
-    (self.initialEpoch, epoch, self.data) = (initialEpoch, initialEpoch, data)
+    (self.initialEpoch, epoch, self.data, self.feed) = (initialEpoch, initialEpoch, data, feed)
   }
 
   /// Ends training after the current batch, as Keras' `model.stop_training`.

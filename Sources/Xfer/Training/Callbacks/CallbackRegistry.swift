@@ -9,6 +9,8 @@ extension Callback {
     "ReduceLROnPlateau": { try ReduceLROnPlateau(config: &$0) },
     "CSVLogger": { try CSVLogger(config: &$0) },
     "TerminateOnNaN": { try TerminateOnNaN(config: &$0) },
+    "BackupAndRestore": { try BackupAndRestore(config: &$0) },
+    "LearningRateScheduler": { try LearningRateScheduler(config: &$0) },
     "TensorBoard": { try TensorBoard(config: &$0) },
   ]
 

@@ -1,10 +1,12 @@
 import XferCore
 
 extension TrainingState {
-  /// Sets the rate of the coming steps.
+  /// Sets the rate of the coming steps; `XFER_E_STATE` where a schedule gives it.
   public func setLearningRate(_ rate: Double) throws {
     guard rate.isFinite, rate >= 0 else { throw XferError.invalid("learning_rate is to be 0 or above, \(rate) was given") }
-    try optimizer.learningRate = rate
+    let optimizer = try optimizer
+    guard optimizer.schedule == nil else { throw XferError.state("\(optimizer.name) follows a learning rate schedule: its rate cannot be set") }
+    optimizer.learningRate = rate
   }
 }
 
@@ -16,6 +18,15 @@ public final class LearningRateScheduler: Callback {
 
   public init(verbose: Int = 0, _ schedule: @escaping (_ epoch: Int, _ rate: Double) throws -> Double) {
     (self.schedule, self.verbose) = (schedule, verbose)
+  }
+
+  /// The schedule {"class_name","config"} is asked with the epoch's number.
+  convenience init(config: inout Configuration) throws {
+    guard let given = config.value("schedule"), given["class_name"] != nil else {
+      throw XferError.invalid("LearningRateScheduler: 'schedule' is to be a learning rate schedule {\"class_name\", \"config\"}")
+    }
+    let schedule = try LearningRateSchedule(given)
+    self.init(verbose: try config.int("verbose", 0)) { epoch, _ in try schedule(Double(epoch)) }
   }
 
   public override func epochBegin(_ epoch: Int, _ state: TrainingState) throws {

@@ -10,13 +10,17 @@ func pluginSwift(march: String? = nil, defines: [String] = []) -> [SwiftSetting]
   return [.enableExperimentalFeature("Embedded"), .unsafeFlags(flags), .define("XFER_PLUGIN")] + defines.map { .define($0) }
 }
 func pluginLinker(_ extra: [String] = []) -> [LinkerSetting] {
-  [.unsafeFlags([
-    "-use-ld=lld", "-no-toolchain-stdlib-rpath", "-Xlinker", "--version-script=\(root)/Plugins/plugin.map",
-    "-Xlinker", "--undefined-version", "-Xlinker", "-z", "-Xlinker", "defs", "-Xlinker", "--gc-sections", "-Xlinker", "--as-needed",
-  ] + extra)]
+  [
+    .unsafeFlags(
+      [
+        "-use-ld=lld", "-no-toolchain-stdlib-rpath", "-Xlinker", "--version-script=\(root)/Plugins/plugin.map",
+        "-Xlinker", "--undefined-version", "-Xlinker", "-z", "-Xlinker", "defs", "-Xlinker", "--gc-sections", "-Xlinker", "--as-needed",
+      ] + extra)
+  ]
 }
 /// A plugin: a target of its own and a dynamic product `libxfer-NAME.so`.
-func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], march: String? = nil, defines: [String] = []) -> Target {
+func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], march: String? = nil, defines: [String] = []) -> Target
+{
   .target(
     name: target, dependencies: ["CXfer", "CPluginSupport"] + dependencies, path: path,
     swiftSettings: pluginSwift(march: march, defines: defines), linkerSettings: pluginLinker())
@@ -46,7 +50,8 @@ let dylibLinker: [LinkerSetting] = [
 /// The command carries the Swift runtime too, so that the install tree runs where no Swift is.
 let commandLinker: [LinkerSetting] = [
   .unsafeFlags([
-    "-use-ld=lld", "-static-stdlib", "-no-toolchain-stdlib-rpath", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization",
+    "-use-ld=lld", "-static-stdlib", "-no-toolchain-stdlib-rpath", "-l_FoundationCollections", "-l_FoundationCShims",
+    "-lswiftSynchronization",
   ])
 ]
 
@@ -63,7 +68,8 @@ let package = Package(
     .target(name: "CPluginSupport", path: "Plugins/CPluginSupport"),
     .systemLibrary(name: "CBLASLoader", path: "Plugins/BLAS/CBLASLoader"),
     .systemLibrary(name: "CHDF5", path: "Plugins/HDF5/CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
-    .systemLibrary(name: "CTurboJPEG", path: "Plugins/Images/CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
+    .systemLibrary(
+      name: "CTurboJPEG", path: "Plugins/Images/CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),
     .systemLibrary(name: "CPNG", path: "Plugins/Images/CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CZip", path: "Plugins/Zip/CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
     .target(name: "CPluginMath", path: "Plugins/CPluginMath", linkerSettings: [.linkedLibrary("m", .when(platforms: [.linux]))]),
@@ -78,7 +84,9 @@ let package = Package(
     .target(name: "XferDylib", dependencies: ["XferABI"], linkerSettings: dylibLinker),
     .executableTarget(
       name: "xfer-cli",
-      dependencies: ["Xfer", "CXfer", "CPlatform", "XferConformance", "XferNaive", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Xfer", "CXfer", "CPlatform", "XferConformance", "XferNaive", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       linkerSettings: commandLinker),
     .executableTarget(name: "transfer-example", dependencies: ["Xfer"], path: "Examples/swift", linkerSettings: commandLinker),
     .testTarget(name: "ConformanceTests", dependencies: ["XferConformance"], path: "Tests/ConformanceTests"),

@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${1:?a folder is wanted}
+case "$target" in -*) echo "stage.sh: a folder is wanted, $target was given" >&2; exit 2 ;; esac
 build=${XFER_BUILD:-.build}
 
 flags=(-c release --scratch-path "$build")

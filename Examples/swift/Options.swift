@@ -71,6 +71,8 @@ struct Options {
       default: throw XferError.invalid("\(flag): unknown: see --help")
       }
     }
-    guard !data.isEmpty, !base.isEmpty, seed >= 0 else { throw XferError.invalid("--data and --base are wanted, --seed from 0 on: see --help") }
+    guard !data.isEmpty, !base.isEmpty, seed >= 0 else {
+      throw XferError.invalid("--data and --base are wanted, --seed from 0 on: see --help")
+    }
   }
 }

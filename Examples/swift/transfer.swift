@@ -67,10 +67,12 @@ struct Transfer {
   private static func build(_ options: Options, classes: Int) throws -> (base: Model, model: Model) {
     let parts = options.base.split(separator: ":", maxSplits: 1).map(String.init)
     let shape = [options.imageSize.height, options.imageSize.width, 3]
-    let base = try Application.make(parts[0], config: [
-      "weights": parts.count > 1 ? .string(parts[1]) : .null, "include_top": false, "preprocessing": true,
-      "input_shape": .array(shape.map { .int($0) }),
-    ])
+    let base = try Application.make(
+      parts[0],
+      config: [
+        "weights": parts.count > 1 ? .string(parts[1]) : .null, "include_top": false, "preprocessing": true,
+        "input_shape": .array(shape.map { .int($0) }),
+      ])
     base.trainable = false
     let inputs = try Input(shape: shape)
     var x = try base(inputs, training: false)
@@ -95,7 +97,9 @@ struct Transfer {
   }
 
   /// Keras' own loop.
-  private static func trainWithFit(_ model: Model, _ train: ImageFolderDataset, _ validation: ImageFolderDataset, _ epochs: Int, _ rate: Double) throws {
+  private static func trainWithFit(
+    _ model: Model, _ train: ImageFolderDataset, _ validation: ImageFolderDataset, _ epochs: Int, _ rate: Double
+  ) throws {
     try model.compile(
       optimizer: Adam(learningRate: rate), loss: SparseCategoricalCrossentropy(fromLogits: true),
       metrics: [SparseCategoricalAccuracy(name: "accuracy")])
@@ -109,7 +113,9 @@ struct Transfer {
   }
 
   /// The same with a loop of one's own.
-  private static func trainByHand(_ model: Model, _ train: ImageFolderDataset, _ validation: ImageFolderDataset, _ epochs: Int, _ rate: Double) throws {
+  private static func trainByHand(
+    _ model: Model, _ train: ImageFolderDataset, _ validation: ImageFolderDataset, _ epochs: Int, _ rate: Double
+  ) throws {
     let (lossFunction, optimizer) = (SparseCategoricalCrossentropy(fromLogits: true), try Adam(learningRate: rate))
     let accuracy = SparseCategoricalAccuracy()
     for epoch in 0..<epochs {

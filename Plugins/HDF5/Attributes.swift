@@ -47,7 +47,8 @@ private func readStrings(
   let size = H5Tget_size(type)
   let (bytes, overflow) = Int(clamping: count).multipliedReportingOverflow(by: size)
   guard !overflow, size > 0, UInt64(bytes) <= file.io.pointee.bytes else {
-    return fail(XFER_E_FORMAT, "HDF5 file ", .text(file.name), ": attribute '", .text(name), "' claims ", .number(Int(clamping: count)),
+    return fail(
+      XFER_E_FORMAT, "HDF5 file ", .text(file.name), ": attribute '", .text(name), "' claims ", .number(Int(clamping: count)),
       " strings of ", .number(size), " bytes in a file of ", .number(Int(clamping: file.io.pointee.bytes)))
   }
   guard let buffer = allocate(CChar.self, bytes) else {

@@ -30,7 +30,8 @@ func datasetRead(
     withDataset(file, path) { dataset, found, count in
       let size = count * elementSize(found.dtype)
       guard bytes == size else {
-        return fail(XFER_E_INVALID_ARGUMENT, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' has ", .number(size),
+        return fail(
+          XFER_E_INVALID_ARGUMENT, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' has ", .number(size),
           " bytes, a buffer of ", .number(bytes), " was given")
       }
       guard count > 0, let data else { return XFER_OK }
@@ -82,7 +83,8 @@ private func readShape(
   defer { H5Sclose(space) }
   let rank = H5Sget_simple_extent_ndims(space)
   guard rank >= 0, rank <= Int32(XFER_MAX_RANK), H5Sget_simple_extent_type(space) != H5S_NULL else {
-    return fail(XFER_E_UNSUPPORTED, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' has rank ", .number(Int(rank)),
+    return fail(
+      XFER_E_UNSUPPORTED, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' has rank ", .number(Int(rank)),
       " or no shape, rank 0 to 8 can be read")
   }
   desc.rank = rank
@@ -129,7 +131,8 @@ private func checkStorage(_ file: File, _ path: UnsafePointer<CChar>, _ dataset:
     fits = UInt64(bytes) <= held && (!isWritten || (H5Dget_storage_size(dataset) == bytes && UInt64(address) <= held - UInt64(bytes)))
   }
   guard fits || file.writes else {
-    return fail(XFER_E_FORMAT, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' claims ", .number(Int(clamping: bytes)),
+    return fail(
+      XFER_E_FORMAT, "HDF5 file ", .text(file.name), ": dataset '", .text(path), "' claims ", .number(Int(clamping: bytes)),
       " bytes that a file of ", .number(Int(clamping: held)), " cannot hold")
   }
   return XFER_OK

@@ -69,15 +69,18 @@ private func openLibraryFile(_ name: UnsafePointer<CChar>, _ io: UnsafeMutablePo
 private func openFailure(_ file: File) -> xfer_status {
   let code = file.io.pointee.failure
   if code == ENOENT || code == ENOTDIR {
-    return fail(XFER_E_NOT_FOUND, "HDF5 file ", .text(file.name), file.writes ? " cannot be made: " : " cannot be opened: ",
+    return fail(
+      XFER_E_NOT_FOUND, "HDF5 file ", .text(file.name), file.writes ? " cannot be made: " : " cannot be opened: ",
       .text(xfer_error_text(code)))
   }
   if code != 0 {
-    return fail(XFER_E_IO, "HDF5 file ", .text(file.name), file.writes ? " cannot be made: " : " cannot be opened: ",
+    return fail(
+      XFER_E_IO, "HDF5 file ", .text(file.name), file.writes ? " cannot be made: " : " cannot be opened: ",
       .text(xfer_error_text(code)))
   }
   return withLibraryReason { reason in
-    fail(XFER_E_FORMAT, "HDF5 file ", .text(file.name), " of ", .number(Int(clamping: file.io.pointee.bytes)),
+    fail(
+      XFER_E_FORMAT, "HDF5 file ", .text(file.name), " of ", .number(Int(clamping: file.io.pointee.bytes)),
       " bytes is damaged or is none: ", .text(reason))
   }
 }

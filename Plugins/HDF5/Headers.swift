@@ -45,7 +45,8 @@ struct HeaderCheck {
     guard read(address, bytes, Int(size)) else { return false }
     var rest = Bytes(start: bytes, count: Int(size))
     while rest.count >= 8 {
-      guard let type = rest.number(2), let size = rest.number(2), let flags = rest.number(1), rest.skip(3), var body = rest.take(size) else {
+      guard let type = rest.number(2), let size = rest.number(2), let flags = rest.number(1), rest.skip(3), var body = rest.take(size)
+      else {
         return false
       }
       if type == 0x10 {
@@ -107,7 +108,8 @@ struct HeaderCheck {
   }
 
   private func checkFilters(_ body: inout Bytes) -> Bool {
-    guard let version = body.number(1), let count = body.number(1), count <= 32, version == 1 || version == 2, version == 2 || body.skip(6) else {
+    guard let version = body.number(1), let count = body.number(1), count <= 32, version == 1 || version == 2, version == 2 || body.skip(6)
+    else {
       return false
     }
     for _ in 0..<count {

@@ -55,17 +55,19 @@ func withLibraryReason(_ body: (UnsafePointer<CChar>) -> xfer_status) -> xfer_st
   withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
     guard let text = buffer.baseAddress else { return XFER_E_INTERNAL }
     text[0] = 0
-    _ = H5Ewalk2(hid_t(H5E_DEFAULT), H5E_WALK_UPWARD, { depth, error, user in
-      guard depth == 0, let text = error?.pointee.desc, let user else { return 0 }
-      let place = user.assumingMemoryBound(to: CChar.self)
-      var i = 0
-      while i < 255, text[i] != 0 {
-        place[i] = text[i]
-        i += 1
-      }
-      place[i] = 0
-      return 0
-    }, text)
+    _ = H5Ewalk2(
+      hid_t(H5E_DEFAULT), H5E_WALK_UPWARD,
+      { depth, error, user in
+        guard depth == 0, let text = error?.pointee.desc, let user else { return 0 }
+        let place = user.assumingMemoryBound(to: CChar.self)
+        var i = 0
+        while i < 255, text[i] != 0 {
+          place[i] = text[i]
+          i += 1
+        }
+        place[i] = 0
+        return 0
+      }, text)
     return body(UnsafePointer(text))
   }
 }
@@ -82,7 +84,8 @@ func libraryFailure(
 }
 
 func systemFailure(_ file: File) -> xfer_status {
-  fail(XFER_E_IO, "HDF5 file ", .text(file.name), file.writes ? " cannot be written: " : " cannot be read: ",
+  fail(
+    XFER_E_IO, "HDF5 file ", .text(file.name), file.writes ? " cannot be written: " : " cannot be read: ",
     .text(xfer_error_text(file.io.pointee.failure)))
 }
 

@@ -19,17 +19,20 @@ struct Members {
 
   /// False when the group is damaged.
   mutating func collect(_ group: hid_t) -> Bool {
-    H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nil, { _, name, link, user in
-      guard let name, let link, let members = user?.assumingMemoryBound(to: Members.self) else { return -1 }
-      let type = link.pointee.type
-      guard type == H5L_TYPE_HARD || type == H5L_TYPE_SOFT else { return 0 }
-      guard let copy = copyString(name), let place = allocate(Member.self, 1) else { return -1 }
-      place.initialize(to: Member(
-        next: members.pointee.first, name: copy, order: link.pointee.corder, isSoft: type == H5L_TYPE_SOFT))
-      members.pointee.first = place
-      members.pointee.count += 1
-      return 0
-    }, &self) >= 0
+    H5Literate(
+      group, H5_INDEX_NAME, H5_ITER_NATIVE, nil,
+      { _, name, link, user in
+        guard let name, let link, let members = user?.assumingMemoryBound(to: Members.self) else { return -1 }
+        let type = link.pointee.type
+        guard type == H5L_TYPE_HARD || type == H5L_TYPE_SOFT else { return 0 }
+        guard let copy = copyString(name), let place = allocate(Member.self, 1) else { return -1 }
+        place.initialize(
+          to: Member(
+            next: members.pointee.first, name: copy, order: link.pointee.corder, isSoft: type == H5L_TYPE_SOFT))
+        members.pointee.first = place
+        members.pointee.count += 1
+        return 0
+      }, &self) >= 0
   }
 
   /// Sorts by creation or by the bytes of the names. False when there is no memory for it.

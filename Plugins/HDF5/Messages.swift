@@ -115,6 +115,8 @@ private func skipEnumeration(_ body: inout Bytes, _ version: Int, _ count: Int, 
 }
 
 private func skipArray(_ body: inout Bytes, _ version: Int, _ depth: Int) -> Bool {
-  guard let rank = body.number(1), rank <= 32, version > 2 || body.skip(3), body.skip(version > 2 ? 4 * rank : 8 * rank) else { return false }
+  guard let rank = body.number(1), rank <= 32, version > 2 || body.skip(3), body.skip(version > 2 ? 4 * rank : 8 * rank) else {
+    return false
+  }
   return datatypeSize(&body, depth: depth + 1) != nil
 }

@@ -73,7 +73,8 @@ private func begin(_ chunks: PixelChunks, _ image: inout png_image, _ size: inou
   var result = size.check()
   // Deflate shrinks nothing to less than a 1032nd, and no pixel has less than a bit.
   if result == XFER_OK, size.pixels / 8 > chunks.bytes * 1032 {
-    result = fail(XFER_E_FORMAT, "PNG: ", .number(size.height), " x ", .number(size.width), " pixels cannot come from ",
+    result = fail(
+      XFER_E_FORMAT, "PNG: ", .number(size.height), " x ", .number(size.width), " pixels cannot come from ",
       .number(chunks.bytes), " bytes")
   }
   if result != XFER_OK { png_image_free(&image) }

@@ -2,8 +2,10 @@ import CXfer
 
 /// The entry of the image plugin: JPEG by TurboJPEG, PNG by libpng.
 @c @implementation public func xfer_plugin_entry(_ host: UnsafePointer<xfer_host>?) -> UnsafePointer<xfer_plugin>? {
-  describe(host, kind: Int(XFER_PLUGIN_IMAGE_CODEC), name: "images", version: "1.0 libjpeg-turbo libpng", table: xfer_image_codec(
-    struct_size: MemoryLayout<xfer_image_codec>.size, recognizes: recognizes, info: imageInfo, decode: decodeImage))
+  describe(
+    host, kind: Int(XFER_PLUGIN_IMAGE_CODEC), name: "images", version: "1.0 libjpeg-turbo libpng",
+    table: xfer_image_codec(
+      struct_size: MemoryLayout<xfer_image_codec>.size, recognizes: recognizes, info: imageInfo, decode: decodeImage))
 }
 
 private enum Kind { case jpeg, png }
@@ -28,7 +30,8 @@ private func check(_ request: UnsafePointer<xfer_image_request>?) -> xfer_status
     return fail(XFER_E_INVALID_ARGUMENT, "image: ", .number(Int(channels)), " channels were asked for, 1, 3 or 4 are possible")
   }
   guard request.pointee.min_height >= 0, request.pointee.min_width >= 0 else {
-    return fail(XFER_E_INVALID_ARGUMENT, "image: a least size of ", .number(Int(request.pointee.min_height)), " x ",
+    return fail(
+      XFER_E_INVALID_ARGUMENT, "image: a least size of ", .number(Int(request.pointee.min_height)), " x ",
       .number(Int(request.pointee.min_width)), " was asked for")
   }
   return XFER_OK
@@ -93,7 +96,8 @@ struct Output {
 
   func check(_ size: ImageSize) -> xfer_status {
     guard capacity >= size.pixels * channels else {
-      return fail(XFER_E_INVALID_ARGUMENT, "image: ", .number(size.height), " x ", .number(size.width), " x ", .number(channels),
+      return fail(
+        XFER_E_INVALID_ARGUMENT, "image: ", .number(size.height), " x ", .number(size.width), " x ", .number(channels),
         " bytes are needed, a buffer of ", .number(capacity), " was given")
     }
     return XFER_OK

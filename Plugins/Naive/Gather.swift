@@ -38,7 +38,9 @@ func transpose(_ call: Call) {
       }
       let (source, target) = (from + offset, to + row * length * size)
       if size == 4 {
-        for i in 0..<length { target.storeBytes(of: source.loadUnaligned(fromByteOffset: i * step, as: UInt32.self), toByteOffset: i * 4, as: UInt32.self) }
+        for i in 0..<length {
+          target.storeBytes(of: source.loadUnaligned(fromByteOffset: i * step, as: UInt32.self), toByteOffset: i * 4, as: UInt32.self)
+        }
       } else {
         for i in 0..<length { (target + i * size).copyMemory(from: source + i * step, byteCount: size) }
       }

@@ -37,7 +37,9 @@ private let runConcat: Run = { kernel, inputs, outputs, _ in
 
 func concatPlan(_ desc: Desc) -> Concat? {
   let d = desc.pointee
-  guard d.n_inputs >= 1, d.has(Int(d.n_inputs), 1), d.allFloats, let a = d.attributes(xfer_axis_attributes.self)?.pointee else { return nil }
+  guard d.n_inputs >= 1, d.has(Int(d.n_inputs), 1), d.allFloats, let a = d.attributes(xfer_axis_attributes.self)?.pointee else {
+    return nil
+  }
   let y = d.output(0)
   let axis = Int(a.axis)
   guard axis >= 0, axis < Int(y.rank) else { return nil }

@@ -70,17 +70,17 @@ struct TileCall {
   case 4: runTile(Rows4<R>.self, call)
   case 5: runTile(Rows5<R>.self, call)
   #if XFER_ISA_AVX512
-  case 6: runTile(Rows6<R>.self, call)
-  case 7: runTile(Rows7<R>.self, call)
-  case 8: runTile(Rows8<R>.self, call)
-  case 9: runTile(Rows9<R>.self, call)
-  case 10: runTile(Rows10<R>.self, call)
-  case 11: runTile(Rows11<R>.self, call)
-  case 12: runTile(Rows12<R>.self, call)
-  case 13: runTile(Rows13<R>.self, call)
-  default: runTile(Rows14<R>.self, call)
+    case 6: runTile(Rows6<R>.self, call)
+    case 7: runTile(Rows7<R>.self, call)
+    case 8: runTile(Rows8<R>.self, call)
+    case 9: runTile(Rows9<R>.self, call)
+    case 10: runTile(Rows10<R>.self, call)
+    case 11: runTile(Rows11<R>.self, call)
+    case 12: runTile(Rows12<R>.self, call)
+    case 13: runTile(Rows13<R>.self, call)
+    default: runTile(Rows14<R>.self, call)
   #else
-  default: runTile(Rows6<R>.self, call)
+    default: runTile(Rows6<R>.self, call)
   #endif
   }
 }

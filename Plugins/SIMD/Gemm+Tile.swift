@@ -123,21 +123,21 @@ typealias Rows4<R: TileRow> = Stack<Rows2<R>, Rows2<R>>
 typealias Rows5<R: TileRow> = Stack<Rows4<R>, Rows1<R>>
 typealias Rows6<R: TileRow> = Stack<Rows4<R>, Rows2<R>>
 #if XFER_ISA_AVX512
-typealias Rows7<R: TileRow> = Stack<Rows4<R>, Rows3<R>>
-typealias Rows8<R: TileRow> = Stack<Rows4<R>, Rows4<R>>
-typealias Rows9<R: TileRow> = Stack<Rows8<R>, Rows1<R>>
-typealias Rows10<R: TileRow> = Stack<Rows8<R>, Rows2<R>>
-typealias Rows11<R: TileRow> = Stack<Rows8<R>, Rows3<R>>
-typealias Rows12<R: TileRow> = Stack<Rows8<R>, Rows4<R>>
-typealias Rows13<R: TileRow> = Stack<Rows8<R>, Rows5<R>>
-typealias Rows14<R: TileRow> = Stack<Rows8<R>, Rows6<R>>
+  typealias Rows7<R: TileRow> = Stack<Rows4<R>, Rows3<R>>
+  typealias Rows8<R: TileRow> = Stack<Rows4<R>, Rows4<R>>
+  typealias Rows9<R: TileRow> = Stack<Rows8<R>, Rows1<R>>
+  typealias Rows10<R: TileRow> = Stack<Rows8<R>, Rows2<R>>
+  typealias Rows11<R: TileRow> = Stack<Rows8<R>, Rows3<R>>
+  typealias Rows12<R: TileRow> = Stack<Rows8<R>, Rows4<R>>
+  typealias Rows13<R: TileRow> = Stack<Rows8<R>, Rows5<R>>
+  typealias Rows14<R: TileRow> = Stack<Rows8<R>, Rows6<R>>
 #endif
 
 /// Rows of the largest tile: with two registers across, what the register file holds beside B and a broadcast.
 #if XFER_ISA_AVX512
-@inline(__always) var maxTileRows: Int { 14 }
+  @inline(__always) var maxTileRows: Int { 14 }
 #else
-@inline(__always) var maxTileRows: Int { 6 }
+  @inline(__always) var maxTileRows: Int { 6 }
 #endif
 
 /// Columns of a packed panel of B.

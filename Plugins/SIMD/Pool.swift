@@ -179,7 +179,9 @@ func poolPlan(_ desc: Desc) -> Pool? {
   guard d.has(inputs, 1) else { return nil }
   let x = isForward ? d.input(0) : d.output(0)
   let y = isForward ? d.output(0) : d.input(inputs - 1)
-  guard x.rank == 4, y.rank == 4, x[0] == y[0], x[3] == y[3], inputs == 1 || (d.input(0).isSame(x) && d.input(1).isSame(y)) else { return nil }
+  guard x.rank == 4, y.rank == 4, x[0] == y[0], x[3] == y[3], inputs == 1 || (d.input(0).isSame(x) && d.input(1).isSame(y)) else {
+    return nil
+  }
   guard a.window_h > 0, a.window_w > 0, a.stride_h > 0, a.stride_w > 0, a.pad_top >= 0, a.pad_bottom >= 0, a.pad_left >= 0,
     a.pad_right >= 0, a.pad_top < a.window_h, a.pad_bottom < a.window_h, a.pad_left < a.window_w, a.pad_right < a.window_w
   else { return nil }

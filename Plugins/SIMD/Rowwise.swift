@@ -217,7 +217,9 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   func isVector(_ i: Int) -> Bool { d.input(i).isVector(y.last) }
   switch plan.op {
   case XFER_OP_BINARY:
-    guard d.has(2, 1), let a = d.attributes(xfer_binary_attributes.self)?.pointee, a.kind >= 0, a.kind <= 9, a.kind != Int32(XFER_BINARY_POWER) else { return nil }
+    guard d.has(2, 1), let a = d.attributes(xfer_binary_attributes.self)?.pointee, a.kind >= 0, a.kind <= 9,
+      a.kind != Int32(XFER_BINARY_POWER)
+    else { return nil }
     plan.kind = Int(a.kind)
     plan.isSwapped = !x.isSame(y)
     let large = d.input(plan.isSwapped ? 1 : 0)

@@ -18,12 +18,12 @@ private struct SoftmaxRun {
 /// The sum of a register's lanes, pairwise.
 @inline(__always) func total(_ v: Vec) -> Float {
   #if XFER_ISA_AVX512
-  let eight = v.lowHalf + v.highHalf
-  let four = eight.lowHalf + eight.highHalf
+    let eight = v.lowHalf + v.highHalf
+    let four = eight.lowHalf + eight.highHalf
   #elseif XFER_ISA_AVX2
-  let four = v.lowHalf + v.highHalf
+    let four = v.lowHalf + v.highHalf
   #else
-  let four = v
+    let four = v
   #endif
   let two = four.lowHalf + four.highHalf
   return two.x + two.y

@@ -37,7 +37,9 @@ private enum AbsFunction: UnaryFunction {
   @inline(__always) static func value(_ x: Vec) -> Vec { xfer_vec_abs(x) }
 }
 private enum SignFunction: UnaryFunction {
-  @inline(__always) static func value(_ x: Vec) -> Vec { xfer_vec_if_less(splat(0), x, splat(1), xfer_vec_if_less(x, splat(0), splat(-1), x)) }
+  @inline(__always) static func value(_ x: Vec) -> Vec {
+    xfer_vec_if_less(splat(0), x, splat(1), xfer_vec_if_less(x, splat(0), splat(-1), x))
+  }
 }
 private enum SquareFunction: UnaryFunction {
   @inline(__always) static func value(_ x: Vec) -> Vec { x * x }

@@ -18,17 +18,17 @@ typealias Target = UnsafeMutablePointer<Float>
 /// c + a*b.
 @inline(__always) func fusedMultiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec {
   #if XFER_ISA_AVX512 || XFER_ISA_AVX2
-  return c.addingProduct(a, b)
+    return c.addingProduct(a, b)
   #else
-  return c + a * b
+    return c + a * b
   #endif
 }
 
 @inline(__always) func fusedMultiplyAdd(_ c: Float, _ a: Float, _ b: Float) -> Float {
   #if XFER_ISA_AVX512 || XFER_ISA_AVX2
-  return c.addingProduct(a, b)
+    return c.addingProduct(a, b)
   #else
-  return c + a * b
+    return c + a * b
   #endif
 }
 

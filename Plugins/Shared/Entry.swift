@@ -8,15 +8,17 @@ func describe<Table>(
   guard let given, given.pointee.struct_size >= MemoryLayout<xfer_host>.size else { return nil }
   host = given
   guard given.pointee.abi_major == UInt32(XFER_PLUGIN_ABI_MAJOR) else {
-    _ = fail(XFER_E_PLUGIN, "the host has plugin ABI ", .number(Int(given.pointee.abi_major)), ", this plugin wants ",
+    _ = fail(
+      XFER_E_PLUGIN, "the host has plugin ABI ", .number(Int(given.pointee.abi_major)), ", this plugin wants ",
       .number(Int(XFER_PLUGIN_ABI_MAJOR)))
     return nil
   }
   guard let codec = allocate(Table.self, 1), let plugin = allocate(xfer_plugin.self, 1) else { return nil }
   codec.initialize(to: table)
-  plugin.initialize(to: xfer_plugin(
-    struct_size: MemoryLayout<xfer_plugin>.size,
-    abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), kind: Int32(kind),
-    name: cString(name), version: cString(version), score: { _ in 100 }, table: UnsafeRawPointer(codec), shutdown: nil))
+  plugin.initialize(
+    to: xfer_plugin(
+      struct_size: MemoryLayout<xfer_plugin>.size,
+      abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), kind: Int32(kind),
+      name: cString(name), version: cString(version), score: { _ in 100 }, table: UnsafeRawPointer(codec), shutdown: nil))
   return UnsafePointer(plugin)
 }

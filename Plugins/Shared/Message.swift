@@ -76,4 +76,3 @@ func copyString(_ text: UnsafePointer<CChar>) -> UnsafeMutablePointer<CChar>? {
 func cString(_ literal: StaticString) -> UnsafePointer<CChar> {
   UnsafeRawPointer(literal.utf8Start).assumingMemoryBound(to: CChar.self)
 }
-

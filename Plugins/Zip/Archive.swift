@@ -35,7 +35,8 @@ func openArchive(
     var error = zip_error_t()
     zip_error_init_with_code(&error, code)
     defer { zip_error_fini(&error) }
-    return fail(status(code), "zip archive ", .text(path), writes ? " cannot be made: " : " cannot be opened: ",
+    return fail(
+      status(code), "zip archive ", .text(path), writes ? " cannot be made: " : " cannot be opened: ",
       .text(zip_error_strerror(&error)))
   }
   guard let name = copyString(path), let place = allocate(Archive.self, 1) else {
@@ -93,7 +94,8 @@ func libraryFailure(_ archive: Archive, _ what: StaticString, entry: UnsafePoint
   guard let entry else {
     return fail(result, "zip archive ", .text(archive.path), " ", .literal(what), .text(zip_error_strerror(error)))
   }
-  return fail(result, "entry '", .text(entry), "' of zip archive ", .text(archive.path), " ", .literal(what), .text(zip_error_strerror(error)))
+  return fail(
+    result, "entry '", .text(entry), "' of zip archive ", .text(archive.path), " ", .literal(what), .text(zip_error_strerror(error)))
 }
 
 /// The status for an error code of libzip.

@@ -5,7 +5,9 @@ import CZip
 private let deflateLimit: UInt64 = 1032
 
 func visitArchive(_ file: OpaquePointer?, _ fn: xfer_zip_visit_fn?, _ user: UnsafeMutableRawPointer?) -> xfer_status {
-  guard let archive = archive(file)?.pointee, let fn else { return fail(XFER_E_INVALID_ARGUMENT, "zip visit: an open archive and a function are wanted") }
+  guard let archive = archive(file)?.pointee, let fn else {
+    return fail(XFER_E_INVALID_ARGUMENT, "zip visit: an open archive and a function are wanted")
+  }
   let count = zip_get_num_entries(archive.handle, 0)
   for index in 0..<max(0, count) {
     var entry = zip_stat_t()
@@ -33,7 +35,8 @@ private func checkSize(_ archive: Archive, _ entry: zip_stat_t) -> xfer_status {
   let stored = Int32(entry.comp_method) == ZIP_CM_STORE
   let limit = entry.comp_size.multipliedReportingOverflow(by: stored ? 1 : deflateLimit)
   guard entry.comp_size <= archive.bytes, limit.overflow || entry.size <= limit.partialValue else {
-    return fail(XFER_E_FORMAT, "entry '", .text(entry.name), "' of zip archive ", .text(archive.path), " claims ",
+    return fail(
+      XFER_E_FORMAT, "entry '", .text(entry.name), "' of zip archive ", .text(archive.path), " claims ",
       .number(Int(clamping: entry.size)), " bytes, ", .number(Int(clamping: entry.comp_size)), " compressed, in a file of ",
       .number(Int(clamping: archive.bytes)), " bytes")
   }
@@ -54,12 +57,14 @@ func readEntry(
   let sized = checkSize(archive, entry)
   if sized != XFER_OK { return sized }
   guard entry.size == UInt64(bytes) else {
-    return fail(XFER_E_INVALID_ARGUMENT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " has ",
+    return fail(
+      XFER_E_INVALID_ARGUMENT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " has ",
       .number(Int(clamping: entry.size)), " bytes, a buffer of ", .number(bytes), " was given")
   }
   let method = Int32(entry.comp_method)
   guard method == ZIP_CM_STORE || method == ZIP_CM_DEFLATE else {
-    return fail(XFER_E_UNSUPPORTED, "entry '", .text(name), "' of zip archive ", .text(archive.path), " has compression method ",
+    return fail(
+      XFER_E_UNSUPPORTED, "entry '", .text(name), "' of zip archive ", .text(archive.path), " has compression method ",
       .number(Int(method)), ", 0 (stored) and 8 (deflate) can be read")
   }
   guard let source = zip_fopen_index(archive.handle, entry.index, 0) else {
@@ -78,7 +83,8 @@ private func read(
     let count = zip_fread(source, data + done, zip_uint64_t(bytes - done))
     if count < 0 { return sourceFailure(source, archive, name) }
     if count == 0 {
-      return fail(XFER_E_FORMAT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " ends after ", .number(done), " of ",
+      return fail(
+        XFER_E_FORMAT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " ends after ", .number(done), " of ",
         .number(bytes), " bytes")
     }
     done += Int(count)
@@ -88,7 +94,8 @@ private func read(
   let rest = zip_fread(source, &beyond, 1)
   if rest < 0 { return sourceFailure(source, archive, name) }
   if rest > 0 {
-    return fail(XFER_E_FORMAT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " is longer than the ", .number(bytes),
+    return fail(
+      XFER_E_FORMAT, "entry '", .text(name), "' of zip archive ", .text(archive.path), " is longer than the ", .number(bytes),
       " bytes it claims")
   }
   return XFER_OK
@@ -96,7 +103,8 @@ private func read(
 
 private func sourceFailure(_ source: OpaquePointer, _ archive: Archive, _ name: UnsafePointer<CChar>) -> xfer_status {
   let error = zip_file_get_error(source)
-  return fail(status(zip_error_code_zip(error)), "entry '", .text(name), "' of zip archive ", .text(archive.path), " cannot be read: ",
+  return fail(
+    status(zip_error_code_zip(error)), "entry '", .text(name), "' of zip archive ", .text(archive.path), " cannot be read: ",
     .text(zip_error_strerror(error)))
 }
 

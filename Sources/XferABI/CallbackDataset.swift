@@ -62,7 +62,10 @@ final class CallbackBatches: Dataset {
 
   func next() throws -> Batch? {
     let room = Int(XFER_MAX_ENDS)
-    var (inputs, targets, weights) = ([OpaquePointer?](repeating: nil, count: room), [OpaquePointer?](repeating: nil, count: room), [OpaquePointer?](repeating: nil, count: room))
+    var (inputs, targets, weights) = (
+      [OpaquePointer?](repeating: nil, count: room), [OpaquePointer?](repeating: nil, count: room),
+      [OpaquePointer?](repeating: nil, count: room)
+    )
     var counts = (room, room, room)
     let status = nextBatch(user, &inputs, &counts.0, &targets, &counts.1, &weights, &counts.2)
     // Whatever the callback left belongs to Xfer now, also when it failed.

@@ -96,7 +96,9 @@ func training(_ value: Int32) throws -> Bool? {
 
 /// A shape of data, or of layers when -1 may stand for an open dimension.
 func shape(_ rank: Int32, _ dims: UnsafePointer<Int64>?) throws -> [Int] {
-  guard (0...Int(XFER_MAX_RANK)).contains(Int(rank)) else { throw XferError.shape("rank is to be from 0 to \(XFER_MAX_RANK), \(rank) was given") }
+  guard (0...Int(XFER_MAX_RANK)).contains(Int(rank)) else {
+    throw XferError.shape("rank is to be from 0 to \(XFER_MAX_RANK), \(rank) was given")
+  }
   return try elements(dims, Int(rank), "dims").map { Int($0) }
 }
 

@@ -75,7 +75,8 @@ struct FitData {
     guard !(single && several) else { throw invalid("options has both x and inputs, one of them is wanted") }
     if several {
       return try Arrays(
-        (options.inputs, options.input_count), (options.targets, options.target_count), (options.sample_weights, options.sample_weight_count), "options.")
+        (options.inputs, options.input_count), (options.targets, options.target_count),
+        (options.sample_weights, options.sample_weight_count), "options.")
     }
     let y = targets ? try object(options.y, .tensor, "options.y") : nil
     return Arrays(
@@ -105,7 +106,9 @@ struct FitData {
     let targets: [Tensor?]
     let weights: [Tensor?]
 
-    init(inputs: [Tensor], targets: [Tensor?], weights: [Tensor?]) { (self.inputs, self.targets, self.weights) = (inputs, targets, weights) }
+    init(inputs: [Tensor], targets: [Tensor?], weights: [Tensor?]) {
+      (self.inputs, self.targets, self.weights) = (inputs, targets, weights)
+    }
 
     init(_ inputs: Handles, _ targets: Handles, _ weights: Handles, _ prefix: String) throws {
       self.inputs = try objects(inputs.pointer, inputs.count, .tensor, prefix + "inputs")

@@ -76,7 +76,9 @@ enum HandleTable {
       let released = number % 2 == 1 && number > 1 && number <= last
       return .failure(Refusal(reason: released ? "was released before" : "is not a handle of this library"))
     }
-    guard entry.kind == kind.name, let object = entry.object as? Object else { return .failure(Refusal(reason: "is a \(entry.kind) handle")) }
+    guard entry.kind == kind.name, let object = entry.object as? Object else {
+      return .failure(Refusal(reason: "is a \(entry.kind) handle"))
+    }
     return .success(object)
   }
 

@@ -83,7 +83,9 @@ import XferGraph
   call {
     let layer = try object(layer, .layer, "layer")
     let shape = try shape(rank, dims).map { dimension -> Int? in
-      guard dimension >= -1 else { throw XferError.shape("dims: \(dimension) was given; 0 and above, or -1 for an open dimension, is wanted") }
+      guard dimension >= -1 else {
+        throw XferError.shape("dims: \(dimension) was given; 0 and above, or -1 for an open dimension, is wanted")
+      }
       return dimension == -1 ? nil : dimension
     }
     try layer.buildIfNeeded([shape])

@@ -2,7 +2,8 @@ public import CXfer
 import Xfer
 import XferCore
 
-@c @implementation public func xfer_model_load(_ path: UnsafePointer<CChar>?, _ model: UnsafeMutablePointer<OpaquePointer?>?) -> xfer_status {
+@c @implementation public func xfer_model_load(_ path: UnsafePointer<CChar>?, _ model: UnsafeMutablePointer<OpaquePointer?>?) -> xfer_status
+{
   call { try give(model, .model) { try Model.load(string(path, "path")) } }
 }
 

@@ -37,7 +37,9 @@ func described(_ className: String, _ config: JSONValue) -> String {
   call {
     let optimizer = try object(optimizer, .optimizer, "optimizer")
     guard rate.isFinite, rate >= 0 else { throw invalid("rate is to be 0 or above, \(rate) was given") }
-    guard optimizer.schedule == nil else { throw XferError.state("\(optimizer.name) follows a learning rate schedule: its rate cannot be set") }
+    guard optimizer.schedule == nil else {
+      throw XferError.state("\(optimizer.name) follows a learning rate schedule: its rate cannot be set")
+    }
     optimizer.learningRate = rate
   }
 }
@@ -68,7 +70,8 @@ func described(_ className: String, _ config: JSONValue) -> String {
   _ optimizer: OpaquePointer?, _ weights: UnsafePointer<OpaquePointer?>?, _ count: Int, _ keepSlots: Int32
 ) -> xfer_status {
   call {
-    try object(optimizer, .optimizer, "optimizer").rebind(objects(weights, count, .weight, "weights"), keepSlots: truth(keepSlots, "keep_slots"))
+    try object(optimizer, .optimizer, "optimizer").rebind(
+      objects(weights, count, .weight, "weights"), keepSlots: truth(keepSlots, "keep_slots"))
   }
 }
 
@@ -139,7 +142,9 @@ private func state(_ optimizer: OpaquePointer?, _ index: Int) throws -> (name: S
   call { try give(values, .tensor) { try state(optimizer, index).tensor.copy() } }
 }
 
-@c @implementation public func xfer_optimizer_state_assign(_ optimizer: OpaquePointer?, _ index: Int, _ values: OpaquePointer?) -> xfer_status {
+@c @implementation public func xfer_optimizer_state_assign(_ optimizer: OpaquePointer?, _ index: Int, _ values: OpaquePointer?)
+  -> xfer_status
+{
   call { try object(optimizer, .optimizer, "optimizer").setState(index, object(values, .tensor, "values")) }
 }
 
@@ -159,11 +164,13 @@ private func state(_ optimizer: OpaquePointer?, _ index: Int) throws -> (name: S
 }
 
 @c @implementation public func xfer_rule_call(
-  _ className: UnsafePointer<CChar>?, _ config: UnsafePointer<CChar>?, _ values: OpaquePointer?, _ result: UnsafeMutablePointer<OpaquePointer?>?
+  _ className: UnsafePointer<CChar>?, _ config: UnsafePointer<CChar>?, _ values: OpaquePointer?,
+  _ result: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {
   call {
     try give(result, .tensor) {
-      try WeightRules.make(string(className, "class_name"), config: XferABI.config(config)).callAsFunction(object(values, .tensor, "values"))
+      try WeightRules.make(string(className, "class_name"), config: XferABI.config(config)).callAsFunction(
+        object(values, .tensor, "values"))
     }
   }
 }

@@ -47,17 +47,23 @@ private func compiledOutputs(_ given: xfer_compile_options, _ model: Model) thro
   func fits(_ length: Int, _ name: String) throws {
     guard length == 0 || length == count else { throw invalid("options.\(name) has \(length) elements, the model has \(count) outputs") }
   }
-  var losses = try elements(given.losses, given.loss_count, "options.losses").enumerated().map { try optional($1, .loss, "options.losses[\($0)]") }
+  var losses = try elements(given.losses, given.loss_count, "options.losses").enumerated().map {
+    try optional($1, .loss, "options.losses[\($0)]")
+  }
   if losses.count == 1 { losses = Array(repeating: losses[0], count: count) }
   guard losses.count == count else { throw invalid("options.losses has \(losses.count) elements, the model has \(count) outputs") }
   let weights = try elements(given.loss_weights, given.loss_weight_count, "options.loss_weights")
   try fits(weights.count, "loss_weights")
-  let names = try elements(given.output_names, given.output_name_count, "options.output_names").map { try string($0, "options.output_names") }
+  let names = try elements(given.output_names, given.output_name_count, "options.output_names").map {
+    try string($0, "options.output_names")
+  }
   try fits(names.count, "output_names")
   var outputs = (names.isEmpty ? model.outputNames : names).enumerated().map { index, name in
     CompiledOutput(name, loss: losses[index], lossWeight: weights.isEmpty ? nil : weights[index])
   }
-  func bind(_ handles: UnsafePointer<OpaquePointer?>?, _ places: UnsafePointer<Int32>?, _ count: Int, _ name: String, _ put: (Metric, Int) -> Void) throws {
+  func bind(
+    _ handles: UnsafePointer<OpaquePointer?>?, _ places: UnsafePointer<Int32>?, _ count: Int, _ name: String, _ put: (Metric, Int) -> Void
+  ) throws {
     for (index, metric) in try objects(handles, count, .metric, "options.\(name)s").enumerated() {
       let place = Int(places?[index] ?? 0)
       guard outputs.indices.contains(place) else {
@@ -216,7 +222,9 @@ private func verbosity(_ value: Int32) throws -> Int {
   call { try held(trainer).stopTraining = truth(stop, "stop") }
 }
 
-@c @implementation public func xfer_trainer_get_stop_training(_ trainer: OpaquePointer?, _ stop: UnsafeMutablePointer<Int32>?) -> xfer_status {
+@c @implementation public func xfer_trainer_get_stop_training(_ trainer: OpaquePointer?, _ stop: UnsafeMutablePointer<Int32>?)
+  -> xfer_status
+{
   call { try out(stop, "stop").pointee = held(trainer).stopTraining ? 1 : 0 }
 }
 

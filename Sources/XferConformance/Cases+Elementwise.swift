@@ -104,7 +104,8 @@ func binaryCase(_ random: inout Random) -> Case {
   var tolerance = Tolerance.exact
   switch Int(attributes.kind) {
   case XFER_BINARY_DIVIDE: (second, tolerance) = (CaseTensor(random: &random, b, 0.5, 2), .elementwise)
-  case XFER_BINARY_POWER: (first, second, tolerance) = (CaseTensor(random: &random, a, 0.1, 3), CaseTensor(random: &random, b, -2, 3), .curves)
+  case XFER_BINARY_POWER:
+    (first, second, tolerance) = (CaseTensor(random: &random, a, 0.1, 3), CaseTensor(random: &random, b, -2, 3), .curves)
   case XFER_BINARY_EQUAL, XFER_BINARY_GREATER, XFER_BINARY_GREATER_EQUAL:
     // Few values, so that many are equal.
     first.floats = first.floats.map { ($0 * 2).rounded() }
@@ -112,7 +113,8 @@ func binaryCase(_ random: inout Random) -> Case {
   default: break
   }
   var test = Case(XFER_OP_BINARY, [first, second], [floats(result)], attributeBytes(attributes), tolerance)
-  test.detail = ["add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "equal", "greater", "greater or equal"][Int(attributes.kind)]
+  test.detail =
+    ["add", "subtract", "multiply", "divide", "maximum", "minimum", "power", "equal", "greater", "greater or equal"][Int(attributes.kind)]
   if a == result { test.aliases.append([0: 0]) }
   if b == result { test.aliases.append([0: 1]) }
   return test

@@ -24,7 +24,8 @@ func unaryCase(_ random: inout Random) -> Case {
   default: break
   }
   let x = CaseTensor(
-    shape, (0..<shape.reduce(1, *)).map { _ in random.chance(10) ? random.pick(special) : random.float(range.lowerBound, range.upperBound) })
+    shape, (0..<shape.reduce(1, *)).map { _ in random.chance(10) ? random.pick(special) : random.float(range.lowerBound, range.upperBound) }
+  )
   var test = Case(XFER_OP_UNARY, [x], [floats(shape)], attributeBytes(attributes), tolerance)
   test.detail = unaryNames[Int(attributes.kind)]
   test.aliases = [[0: 0]]
@@ -60,7 +61,8 @@ func transposeCase(_ random: inout Random) -> Case {
 
 /// Indices within the table, some of them equal and a few outside.
 private func index(_ random: inout Random, _ count: Int, of n: Int) -> CaseTensor {
-  CaseTensor(XFER_I32, [count], (0..<count).map { _ in random.chance(4) ? random.pick([-1, Int32(n), .max, .min]) : Int32(random.int(0...n - 1)) })
+  CaseTensor(
+    XFER_I32, [count], (0..<count).map { _ in random.chance(4) ? random.pick([-1, Int32(n), .max, .min]) : Int32(random.int(0...n - 1)) })
 }
 
 func gatherCase(_ random: inout Random, backward: Bool) -> Case {
@@ -103,7 +105,8 @@ func imageTransformCase(_ random: inout Random) -> Case {
     fill_value: random.float())
   let matrices = (0..<n).flatMap { _ in
     [
-      random.float(0.6, 1.4), random.float(-0.4, 0.4), random.float(-4, 4), random.float(-0.4, 0.4), random.float(0.6, 1.4), random.float(-4, 4),
+      random.float(0.6, 1.4), random.float(-0.4, 0.4), random.float(-4, 4), random.float(-0.4, 0.4), random.float(0.6, 1.4),
+      random.float(-4, 4),
       random.chance(50) ? 0 : random.float(-0.02, 0.02), random.chance(50) ? 0 : random.float(-0.02, 0.02),
     ]
   }

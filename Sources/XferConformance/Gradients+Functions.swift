@@ -27,7 +27,9 @@ import CXfer
 @Sendable func selectGradient(_ random: inout Random) -> GradientCheck {
   let shape = [random.int(1...40)]
   let condition = CaseTensor(shape, (0..<shape[0]).map { _ in Float(random.int(0...1)) })
-  let (a, b, zero) = (CaseTensor(random: &random, shape), CaseTensor(random: &random, shape), CaseTensor(shape, Array(repeating: 0, count: shape[0])))
+  let (a, b, zero) = (
+    CaseTensor(random: &random, shape), CaseTensor(random: &random, shape), CaseTensor(shape, Array(repeating: 0, count: shape[0]))
+  )
   return GradientCheck(
     Case(XFER_OP_SELECT, [condition, a, b], [floats(shape)], [], .exact), step: 0.125,
     backward: [

@@ -44,7 +44,8 @@ public struct Backend: @unchecked Sendable {
 
   private static func unknown(_ name: String, known: [String]) -> XferError {
     let refusals = PluginHost.shared.rejected.filter { $0.path.contains("libxfer-\(name)") }
-    let why = refusals.isEmpty
+    let why =
+      refusals.isEmpty
       ? "no plugin libxfer-\(name).so was found in \(PluginHost.searchPath.joined(separator: ":"))"
       : refusals.map { "\($0.path): \($0.reason)" }.joined(separator: "; ")
     return XferError(XFER_E_PLUGIN, "backend '\(name)' is not here (there are \(known.joined(separator: ", "))): \(why)")

@@ -6,19 +6,20 @@ import CXfer
 enum HostTable {
   nonisolated(unsafe) static let pointer: UnsafePointer<xfer_host> = {
     let host = UnsafeMutablePointer<xfer_host>.allocate(capacity: 1)
-    host.initialize(to: xfer_host(
-      struct_size: MemoryLayout<xfer_host>.size,
-      abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR),
-      max_isa: isaCap(),
-      thread_count: { _ in Int32(ThreadPool.shared.threadCount) },
-      parallel_for: { _, count, grain, fn, context in
-        if let fn { ThreadPool.shared.run(count: count, grain: grain, fn, context) }
-      },
-      alloc: { _, bytes, alignment in try? alignedMemory(bytes, alignment: max(alignment, MemoryLayout<Int>.size)) },
-      free: { _, pointer in Glibc.free(pointer) },
-      log: { _, level, message in if let message { log(level, String(cString: message)) } },
-      set_error: { _, message in LastMessage.set(message.map { String(cString: $0) } ?? "") }
-    ))
+    host.initialize(
+      to: xfer_host(
+        struct_size: MemoryLayout<xfer_host>.size,
+        abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR),
+        max_isa: isaCap(),
+        thread_count: { _ in Int32(ThreadPool.shared.threadCount) },
+        parallel_for: { _, count, grain, fn, context in
+          if let fn { ThreadPool.shared.run(count: count, grain: grain, fn, context) }
+        },
+        alloc: { _, bytes, alignment in try? alignedMemory(bytes, alignment: max(alignment, MemoryLayout<Int>.size)) },
+        free: { _, pointer in Glibc.free(pointer) },
+        log: { _, level, message in if let message { log(level, String(cString: message)) } },
+        set_error: { _, message in LastMessage.set(message.map { String(cString: $0) } ?? "") }
+      ))
     return UnsafePointer(host)
   }()
 

@@ -109,7 +109,9 @@ public final class PluginHost: Sendable {
     }
     let table = plugin.pointee
     guard table.abi_major == UInt32(XFER_PLUGIN_ABI_MAJOR) else {
-      return refuse("it was made for plugin ABI \(table.abi_major).\(table.abi_minor), this library has \(XFER_PLUGIN_ABI_MAJOR).\(XFER_PLUGIN_ABI_MINOR)")
+      return refuse(
+        "it was made for plugin ABI \(table.abi_major).\(table.abi_minor), this library has \(XFER_PLUGIN_ABI_MAJOR).\(XFER_PLUGIN_ABI_MINOR)"
+      )
     }
     guard let kind = LoadedPlugin.Kind(rawValue: table.kind) else { return refuse("its kind \(table.kind) is unknown to this library") }
     guard let name = table.name.map({ String(cString: $0) }), !name.isEmpty, let body = table.table else {
@@ -126,8 +128,9 @@ public final class PluginHost: Sendable {
     guard given >= wanted else { return refuse("its \(kind.name) table has \(given) bytes, at least \(wanted) are wanted") }
     let score = table.score.map { Int($0(HostTable.pointer)) } ?? 1
     guard score > 0 else { return refuse("it cannot run here: \(LastMessage.take())") }
-    return .success(LoadedPlugin(
-      kind: kind, name: name, version: table.version.map { String(cString: $0) } ?? "", score: score, path: path, pointer: plugin))
+    return .success(
+      LoadedPlugin(
+        kind: kind, name: name, version: table.version.map { String(cString: $0) } ?? "", score: score, path: path, pointer: plugin))
   }
 
   // MARK: Discovery

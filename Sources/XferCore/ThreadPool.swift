@@ -93,12 +93,14 @@ public final class ThreadPool: @unchecked Sendable {
       workers += 1
       let start = Unmanaged.passRetained(WorkerStart(pool: self, index: Int32(workers), seen: generation.load(ordering: .relaxed)))
       var thread = pthread_t()
-      let failed = pthread_create(&thread, nil, { argument in
-        guard let argument else { return nil }
-        let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
-        start.pool.serve(start.index, seen: start.seen)
-        return nil
-      }, start.toOpaque())
+      let failed = pthread_create(
+        &thread, nil,
+        { argument in
+          guard let argument else { return nil }
+          let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+          start.pool.serve(start.index, seen: start.seen)
+          return nil
+        }, start.toOpaque())
       if failed != 0 {
         start.release()
         workers -= 1

@@ -18,7 +18,9 @@ public final class Arena {
     (base, bytes) = (nil, 0)
     let huge = 2 << 20
     let size = (wanted + huge - 1) / huge * huge
-    guard wanted <= physicalMemory, let block = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), block != MAP_FAILED else {
+    guard wanted <= physicalMemory, let block = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      block != MAP_FAILED
+    else {
       throw XferError(XFER_E_OUT_OF_MEMORY, "no memory for \(wanted) bytes of intermediate values")
     }
     // Fewer page faults and TLB misses; refused silently where the system has no huge pages.

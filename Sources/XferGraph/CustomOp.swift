@@ -75,16 +75,18 @@ extension Differentiate {
     }
     let wanted = node.inputs.indices.filter { wants(node.inputs[$0]) }
     let shapes = node.inputs.map { TensorDescription(graph.shape($0)) }
-    let gradient = CustomOp(name: "\(op.name) backward", prepare: { inputs, _ in
-      let all = shapes.indices.map { wanted.contains($0) ? shapes[$0] : nil }
-      let run = try backward(inputs, all)
-      if wanted.count == shapes.count { return run }
-      let places = AddressList(count: shapes.count)
-      return { from, to in
-        for (index, input) in wanted.enumerated() { places.base[input] = to[index] }
-        try run(from, UnsafePointer(places.base))
-      }
-    })
+    let gradient = CustomOp(
+      name: "\(op.name) backward",
+      prepare: { inputs, _ in
+        let all = shapes.indices.map { wanted.contains($0) ? shapes[$0] : nil }
+        let run = try backward(inputs, all)
+        if wanted.count == shapes.count { return run }
+        let places = AddressList(count: shapes.count)
+        return { from, to in
+          for (index, input) in wanted.enumerated() { places.base[input] = to[index] }
+          try run(from, UnsafePointer(places.base))
+        }
+      })
     let results = graph.add(.custom, .custom(gradient), node.inputs + [node.outputs[0], dy], outputs: wanted.map { shapes[$0] })
     return zip(wanted, results).map { (node.inputs[$0], $1) }
   }

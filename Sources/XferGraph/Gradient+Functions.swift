@@ -119,7 +119,8 @@ extension Differentiate {
     // [N,OH,OW,C] → [OH, N·OW·C] → [H, N·OW·C] → [W, …].
     var value = try graph.reshape(graph.transpose(dy, [1, 0, 2, 3]), to: [t[1], t[0] * t[2] * t[3]])
     value = try graph.matmul(matrix(s[1], t[1]), value, transposeA: true)
-    value = try graph.reshape(graph.transpose(graph.reshape(value, to: [s[1], t[0], t[2], t[3]]), [2, 1, 0, 3]), to: [t[2], t[0] * s[1] * t[3]])
+    value = try graph.reshape(
+      graph.transpose(graph.reshape(value, to: [s[1], t[0], t[2], t[3]]), [2, 1, 0, 3]), to: [t[2], t[0] * s[1] * t[3]])
     value = try graph.matmul(matrix(s[2], t[2]), value, transposeA: true)
     return [(node.inputs[0], try graph.transpose(graph.reshape(value, to: [s[2], t[0], s[1], t[3]]), [1, 2, 0, 3]))]
   }

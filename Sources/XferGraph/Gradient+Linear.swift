@@ -9,12 +9,20 @@ extension Differentiate {
     var result: [(ValueID, ValueID)] = []
     if graph.shape(a).count == 3 {
       if wants(a) {
-        result.append((a, ta
-          ? try graph.batchMatmul(b, dy, transposeA: tb, transposeB: true) : try graph.batchMatmul(dy, b, transposeB: !tb)))
+        result.append(
+          (
+            a,
+            ta
+              ? try graph.batchMatmul(b, dy, transposeA: tb, transposeB: true) : try graph.batchMatmul(dy, b, transposeB: !tb)
+          ))
       }
       if wants(b) {
-        result.append((b, tb
-          ? try graph.batchMatmul(dy, a, transposeA: true, transposeB: ta) : try graph.batchMatmul(a, dy, transposeA: !ta)))
+        result.append(
+          (
+            b,
+            tb
+              ? try graph.batchMatmul(dy, a, transposeA: true, transposeB: ta) : try graph.batchMatmul(a, dy, transposeA: !ta)
+          ))
       }
       return result
     }

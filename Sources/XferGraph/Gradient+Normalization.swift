@@ -26,8 +26,12 @@ extension Differentiate {
     }
     if wants(x) {
       if throughStatistics {
-        result.append((x, graph.add(
-          .batchNormBackwardInput, .normalize(attributes), [x, dy, mean, variance, gamma] + sums, graph.shape(x))))
+        result.append(
+          (
+            x,
+            graph.add(
+              .batchNormBackwardInput, .normalize(attributes), [x, dy, mean, variance, gamma] + sums, graph.shape(x))
+          ))
       } else {
         result.append((x, try graph.scaleShift(dy, scale: scale, shift: nil)))
       }

@@ -11,7 +11,8 @@ public enum ReduceKind: Int32, Sendable { case sum = 0, mean, max }
 extension Graph {
   public func activation(_ x: ValueID, _ activation: xfer_activation) -> ValueID {
     if activation.isLinear { return x }
-    let attributes = xfer_activation_attributes(struct_size: sized(xfer_activation_attributes.self), activation: activation, saved_is_output: 0)
+    let attributes = xfer_activation_attributes(
+      struct_size: sized(xfer_activation_attributes.self), activation: activation, saved_is_output: 0)
     return add(.activation, .activation(attributes), [x], shape(x))
   }
 
@@ -62,7 +63,8 @@ extension Graph {
     guard let channels = shape(x).last, shape(scale) == [channels] else {
       throw XferError.shape("\(label): \(shape(scale)) values are given for the last dimension of \(shape(x))")
     }
-    let attributes = xfer_activation_attributes(struct_size: sized(xfer_activation_attributes.self), activation: .linear, saved_is_output: 0)
+    let attributes = xfer_activation_attributes(
+      struct_size: sized(xfer_activation_attributes.self), activation: .linear, saved_is_output: 0)
     return add(.scaleShift, .activation(attributes), [x, scale] + (shift.map { [$0] } ?? []), shape(x))
   }
 

@@ -72,7 +72,9 @@ extension Graph {
   /// Rows of `x` [outer,n,inner] by `index` (int32 [m]) → [outer,m,inner].
   public func gather(_ x: ValueID, index: ValueID) throws -> ValueID {
     let s = shape(x)
-    guard s.count == 3, shape(index).count == 1 else { throw XferError.shape("\(label): a table [outer,n,inner] and an index [m] are wanted") }
+    guard s.count == 3, shape(index).count == 1 else {
+      throw XferError.shape("\(label): a table [outer,n,inner] and an index [m] are wanted")
+    }
     return add(.gather, .none, [x, index], [s[0], shape(index)[0], s[2]])
   }
 
@@ -141,13 +143,15 @@ extension Graph {
       throw XferError.shape("\(label): images [N,H,W,C] and matrices [N,8] are wanted, shapes \(s) and \(shape(matrices)) were given")
     }
     let attributes = xfer_image_transform_attributes(
-      struct_size: sized(xfer_image_transform_attributes.self), interpolation: interpolation.rawValue, fill_mode: fill.rawValue, fill_value: value)
+      struct_size: sized(xfer_image_transform_attributes.self), interpolation: interpolation.rawValue, fill_mode: fill.rawValue,
+      fill_value: value)
     return add(.imageTransform, .imageTransform(attributes), [x, matrices], [s[0], height, width, s[3]])
   }
 
   /// Copies a value over a weight or a state of the optimizer.
   public func assign(_ value: ValueID, to target: Tensor, _ variable: Variable? = nil) {
-    update(.unary, .unary(.init(struct_size: sized(xfer_unary_attributes.self), kind: UnaryKind.identity.rawValue)), [value],
+    update(
+      .unary, .unary(.init(struct_size: sized(xfer_unary_attributes.self), kind: UnaryKind.identity.rawValue)), [value],
       targets: [(target, variable)])
   }
 
@@ -155,7 +159,8 @@ extension Graph {
   ///
   /// `y` [N,H,W,O] with `kernel` [kh,kw,C,O] → [N,height,width,C], where a convolution of the result with these numbers has the shape of `y`.
   public func conv2DTranspose(
-    _ y: ValueID, _ kernel: ValueID, height: WindowPadding, width: WindowPadding, strides: (Int, Int), dilation: (Int, Int), output: (Int, Int)
+    _ y: ValueID, _ kernel: ValueID, height: WindowPadding, width: WindowPadding, strides: (Int, Int), dilation: (Int, Int),
+    output: (Int, Int)
   ) -> ValueID {
     let (s, k) = (shape(y), shape(kernel))
     let attributes = xfer_conv_attributes(

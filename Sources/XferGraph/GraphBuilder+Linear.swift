@@ -26,7 +26,8 @@ public enum Padding: String, Sendable { case valid, same }
 
 extension Graph {
   /// `a` [M,K] · `b` [K,N] (+ `bias` [N]) → [M,N].
-  public func matmul(_ a: ValueID, _ b: ValueID, bias: ValueID? = nil, transposeA: Bool = false, transposeB: Bool = false) throws -> ValueID {
+  public func matmul(_ a: ValueID, _ b: ValueID, bias: ValueID? = nil, transposeA: Bool = false, transposeB: Bool = false) throws -> ValueID
+  {
     let (sa, sb) = (shape(a), shape(b))
     guard sa.count == 2, sb.count == 2 else { throw XferError.shape("\(label): matrices are wanted, shapes \(sa) and \(sb) were given") }
     let (m, k) = transposeA ? (sa[1], sa[0]) : (sa[0], sa[1])
@@ -40,7 +41,8 @@ extension Graph {
 
   /// `x` [N,H,W,C] with `kernel` [kh,kw,C/groups,O] (or, depthwise, [kh,kw,C,mult]) → [N,OH,OW,O].
   public func conv2D(
-    _ x: ValueID, _ kernel: ValueID, bias: ValueID? = nil, depthwise: Bool = false, strides: (Int, Int) = (1, 1), dilation: (Int, Int) = (1, 1),
+    _ x: ValueID, _ kernel: ValueID, bias: ValueID? = nil, depthwise: Bool = false, strides: (Int, Int) = (1, 1),
+    dilation: (Int, Int) = (1, 1),
     padding: Padding = .valid, groups: Int = 1
   ) throws -> ValueID {
     let (sx, sk) = (shape(x), shape(kernel))
@@ -48,7 +50,8 @@ extension Graph {
       throw XferError.shape("\(label): an input [N,H,W,C] and a kernel of rank 4 are wanted, shapes \(sx) and \(sk) were given")
     }
     guard sx[3] == (depthwise ? sk[2] : sk[2] * groups) else {
-      throw XferError.shape("\(label): the kernel \(sk) is for \(depthwise ? sk[2] : sk[2] * groups) channels, the input \(sx) has \(sx[3])")
+      throw XferError.shape(
+        "\(label): the kernel \(sk) is for \(depthwise ? sk[2] : sk[2] * groups) channels, the input \(sx) has \(sx[3])")
     }
     let window = padding == .same ? WindowPadding.same : WindowPadding.valid
     let h = window(sx[1], sk[0], strides.0, dilation.0)

@@ -10,7 +10,8 @@ extension Graph {
     let last = p[p.count - 1]
     let attributes = crossentropy(fromLogits, labelSmoothing)
     return add(
-      .binaryCrossentropy, .crossentropy(attributes), [try reshape(truth, to: [rows, last]), try reshape(prediction, to: [rows, last])], [rows])
+      .binaryCrossentropy, .crossentropy(attributes), [try reshape(truth, to: [rows, last]), try reshape(prediction, to: [rows, last])],
+      [rows])
   }
 
   /// Per-sample crossentropy [N] of integer `truth` [N] and `prediction` [N,K].

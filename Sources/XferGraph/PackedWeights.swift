@@ -13,9 +13,13 @@ enum PackedWeights {
   ) throws -> Tensor {
     let key = "\(backend.name)/\(backend.version)/\(layout)/\(op.inputs[input].shape)/\(key)"
     if let known = cache.withLock({ $0[key]?.tensor }) { return known }
-    guard let pack = backend.table.pointee.pack else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has pack_size but no pack") }
+    guard let pack = backend.table.pointee.pack else {
+      throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has pack_size but no pack")
+    }
     let packed = try Tensor(zeros: [bytes], dtype: .uint8)
-    try op.withDescription(packed: 0) { try check(pack($0, UInt32(input), source, packed.data), "\(op.label): packing on backend '\(backend.name)'") }
+    try op.withDescription(packed: 0) {
+      try check(pack($0, UInt32(input), source, packed.data), "\(op.label): packing on backend '\(backend.name)'")
+    }
     cache.withLock {
       $0 = $0.filter { $0.value.tensor != nil }
       $0[key] = Entry(tensor: packed)

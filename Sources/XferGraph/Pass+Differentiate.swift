@@ -31,7 +31,9 @@ struct Differentiate {
     }
   }
 
-  private mutating func backward(_ seeds: [(value: ValueID, gradient: ValueID)], _ wanted: [ValueID], _ completed: (ValueID, ValueID?) throws -> Void) throws {
+  private mutating func backward(
+    _ seeds: [(value: ValueID, gradient: ValueID)], _ wanted: [ValueID], _ completed: (ValueID, ValueID?) throws -> Void
+  ) throws {
     graph.phase = .backward
     defer { graph.phase = .forward }
     let count = graph.nodes.count

@@ -94,7 +94,8 @@ struct Epilogue {
 extension Node {
   var epilogue: Epilogue? {
     switch attributes {
-    case .conv(let a) where kind == .conv2D || kind == .depthwiseConv2D: Epilogue(hasBias: a.has_bias, hasResidual: a.has_residual, activation: a.activation)
+    case .conv(let a) where kind == .conv2D || kind == .depthwiseConv2D:
+      Epilogue(hasBias: a.has_bias, hasResidual: a.has_residual, activation: a.activation)
     case .matmul(let a): Epilogue(hasBias: a.has_bias, hasResidual: a.has_residual, activation: a.activation)
     default: nil
     }

@@ -70,7 +70,7 @@ struct MemoryPlan {
     }
     return candidates.first {
       let value = graph.root($0)
-      return last[value] == index && graph.description($0) .byteCount == graph.description(output).byteCount
+      return last[value] == index && graph.description($0).byteCount == graph.description(output).byteCount
     }.map { graph.root($0) }
   }
 }

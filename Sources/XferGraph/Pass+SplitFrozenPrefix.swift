@@ -89,7 +89,9 @@ extension Graph {
   private func isRowwise(_ node: Node, _ rowwise: Set<ValueID>, _ still: Set<ValueID>) -> Bool {
     let n = Self.analysisBatch
     let moving = node.inputs.filter { !still.contains(root($0)) }
-    guard !moving.isEmpty, moving.allSatisfy({ rowwise.contains(root($0)) }), description(node.outputs[0]).count % n == 0 else { return false }
+    guard !moving.isEmpty, moving.allSatisfy({ rowwise.contains(root($0)) }), description(node.outputs[0]).count % n == 0 else {
+      return false
+    }
     let first = shape(node.inputs[0])
     let output = shape(node.outputs[0])
     switch node.kind {

@@ -113,7 +113,9 @@ public final class Plan {
 
   /// The memory of a kept value or of a weight; valid until another plan runs on the same arena.
   public func read(_ value: ValueID) throws -> Tensor {
-    guard let pointer = try address(graph.root(value)) else { throw XferError.internal("value '\(graph.values[value.index].label)' was not kept") }
+    guard let pointer = try address(graph.root(value)) else {
+      throw XferError.internal("value '\(graph.values[value.index].label)' was not kept")
+    }
     return Tensor(borrowing: pointer, shape: graph.shape(value), dtype: graph.dtype(value))
   }
 

@@ -39,7 +39,8 @@ struct Augment: ExpressibleByArgument {
         return try LayerRegistry.make("RandomFlip", config: ["mode": .string(mode), "seed": seed])
       case .rotate: return try LayerRegistry.make("RandomRotation", config: ["factor": part, "seed": seed])
       case .zoom: return try LayerRegistry.make("RandomZoom", config: ["height_factor": part, "seed": seed])
-      case .translate: return try LayerRegistry.make("RandomTranslation", config: ["height_factor": part, "width_factor": part, "seed": seed])
+      case .translate:
+        return try LayerRegistry.make("RandomTranslation", config: ["height_factor": part, "width_factor": part, "seed": seed])
       case .brightness: return try LayerRegistry.make("RandomBrightness", config: ["factor": part, "seed": seed])
       case .contrast: return try LayerRegistry.make("RandomContrast", config: ["factor": [part, part], "seed": seed])
       }

@@ -10,7 +10,8 @@ struct Classifier {
   init(_ model: Model, _ name: String) throws {
     let shape = model.outputs[0].shape
     guard model.outputs.count == 1, shape.count == 2, let columns = shape[1] else {
-      throw XferError.shape("\(name) is no classifier: its output is \(shape.dropFirst().map { $0 ?? 0 }), a number for each class is wanted")
+      throw XferError.shape(
+        "\(name) is no classifier: its output is \(shape.dropFirst().map { $0 ?? 0 }), a number for each class is wanted")
     }
     (self.model, self.columns) = (model, columns)
     givesLogits = !Self.givesProbabilities(model)

@@ -130,7 +130,8 @@ struct CurvesFigure {
       let columns = Swift.stride(from: 0, through: Int(lastEpoch), by: stride).map { epoch in
         "<text x=\"\(number(x(Double(epoch))))\" y=\"\(number(top + height + 18))\" text-anchor=\"middle\" fill=\"\(CurvesFigure.grey)\">\(epoch)</text>"
       }
-      let caption = "<text x=\"\(number(left + width / 2))\" y=\"\(number(top + height + 38))\" text-anchor=\"middle\" "
+      let caption =
+        "<text x=\"\(number(left + width / 2))\" y=\"\(number(top + height + 38))\" text-anchor=\"middle\" "
         + "fill=\"\(CurvesFigure.grey)\">epoch</text>"
       return rows + columns + [caption]
     }
@@ -147,13 +148,16 @@ struct CurvesFigure {
 
     private func line(_ points: [(epoch: Double, value: Double)], _ colour: String) -> String {
       let path = points.map { "\(number(x($0.epoch))),\(number(y($0.value)))" }.joined(separator: " ")
-      return "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"2.5\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>"
+      return
+        "<polyline points=\"\(path)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"2.5\" stroke-linejoin=\"round\" stroke-linecap=\"round\"/>"
     }
 
     /// The last values, as dots.
     private var ends: [String] {
       [(training.last, CurvesFigure.train), (validating.last, CurvesFigure.validation)].compactMap { point, colour in
-        point.map { "<circle cx=\"\(number(x($0.epoch)))\" cy=\"\(number(y($0.value)))\" r=\"4\" fill=\"\(colour)\" stroke=\"#ffffff\" stroke-width=\"1.5\"/>" }
+        point.map {
+          "<circle cx=\"\(number(x($0.epoch)))\" cy=\"\(number(y($0.value)))\" r=\"4\" fill=\"\(colour)\" stroke=\"#ffffff\" stroke-width=\"1.5\"/>"
+        }
       }
     }
   }

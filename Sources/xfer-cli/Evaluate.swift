@@ -54,10 +54,11 @@ struct Evaluate: ParsableCommand, ReportsJSON {
         "skipped": .array(images.skipped.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
       ])
     } else {
-      print(aligned([
-        ["accuracy", percent(accuracy)], ["loss", fixed(loss, 4)], ["images", "\(images.count - images.skipped.count)"],
-        ["skipped images", "\(images.skipped.count)"], ["seconds", fixed(seconds, 1)],
-      ]))
+      print(
+        aligned([
+          ["accuracy", percent(accuracy)], ["loss", fixed(loss, 4)], ["images", "\(images.count - images.skipped.count)"],
+          ["skipped images", "\(images.skipped.count)"], ["seconds", fixed(seconds, 1)],
+        ]))
     }
   }
 }

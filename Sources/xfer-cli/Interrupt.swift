@@ -18,18 +18,20 @@ enum Interrupt {
     sigaddset(&signals, SIGTERM)
     pthread_sigmask(SIG_BLOCK, &signals, nil)
     var thread = pthread_t()
-    let started = pthread_create(&thread, nil, { _ in
-      var signals = sigset_t()
-      sigemptyset(&signals)
-      sigaddset(&signals, SIGINT)
-      sigaddset(&signals, SIGTERM)
-      while true {
-        var number: Int32 = 0
-        guard sigwait(&signals, &number) == 0 else { continue }
-        if Interrupt.requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted) }
-        writeError("\nxfer: stopping after this batch; once more to stop at once\n")
-      }
-    }, nil)
+    let started = pthread_create(
+      &thread, nil,
+      { _ in
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGINT)
+        sigaddset(&signals, SIGTERM)
+        while true {
+          var number: Int32 = 0
+          guard sigwait(&signals, &number) == 0 else { continue }
+          if Interrupt.requested.exchange(true, ordering: .relaxed) { _exit(ExitStatus.interrupted) }
+          writeError("\nxfer: stopping after this batch; once more to stop at once\n")
+        }
+      }, nil)
     if started == 0 {
       pthread_detach(thread)
     } else {

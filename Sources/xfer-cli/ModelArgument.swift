@@ -9,7 +9,8 @@ enum ModelArgument: ExpressibleByArgument {
   case builtIn(name: String, weights: String?)
   case unknown(String)
 
-  static let help = "A saved model (.keras, .h5), or NAME[:WEIGHTS] of a built-in architecture: \(Application.names.joined(separator: ", "))."
+  static let help =
+    "A saved model (.keras, .h5), or NAME[:WEIGHTS] of a built-in architecture: \(Application.names.joined(separator: ", "))."
 
   init(argument: String) {
     let parts = argument.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -77,7 +78,8 @@ enum ModelArgument: ExpressibleByArgument {
 func inputSize(of model: Model, _ name: String) throws -> ImageSize {
   let shape = model.inputs[0].shape
   guard model.inputs.count == 1, shape.count == 4, shape[3] == 3, let height = shape[1], let width = shape[2] else {
-    throw XferError.shape("\(name): a model of one RGB image (height, width, 3) is wanted, its input is \(shape.dropFirst().map { $0 ?? 0 })")
+    throw XferError.shape(
+      "\(name): a model of one RGB image (height, width, 3) is wanted, its input is \(shape.dropFirst().map { $0 ?? 0 })")
   }
   return ImageSize(height: height, width: width)
 }

@@ -39,12 +39,13 @@ struct PluginCheck: ParsableCommand, ReportsJSON {
     if output.json {
       printJSON([
         "plugin": .string(report.plugin), "passed": .bool(report.passed), "cases": .int(report.cases), "seed": .int(Int(seed)),
-        "ops": .array(report.entries.map { entry in
-          [
-            "name": .string(entry.name), "cases": .int(entry.cases), "declined": .int(entry.declined), "worst": .double(entry.worst),
-            "failures": .array(entry.failures.map { .string($0) }),
-          ]
-        }),
+        "ops": .array(
+          report.entries.map { entry in
+            [
+              "name": .string(entry.name), "cases": .int(entry.cases), "declined": .int(entry.declined), "worst": .double(entry.worst),
+              "failures": .array(entry.failures.map { .string($0) }),
+            ]
+          }),
       ])
     } else {
       print(report.text)

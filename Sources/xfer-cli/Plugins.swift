@@ -15,12 +15,14 @@ struct Plugins: ParsableCommand, ReportsJSON {
     let host = PluginHost.shared
     if output.json {
       printJSON([
-        "plugins": .array(host.plugins.map { plugin in
-          [
-            "kind": .string(plugin.kind.name), "name": .string(plugin.name), "version": .string(plugin.version), "score": .int(plugin.score),
-            "path": .string(plugin.path),
-          ]
-        }),
+        "plugins": .array(
+          host.plugins.map { plugin in
+            [
+              "kind": .string(plugin.kind.name), "name": .string(plugin.name), "version": .string(plugin.version),
+              "score": .int(plugin.score),
+              "path": .string(plugin.path),
+            ]
+          }),
         "rejected": .array(host.rejected.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
         "search_path": .array(PluginHost.searchPath.map { .string($0) }),
         "backends": .array(try Backend.ordered().map { .string($0.name) }),

@@ -60,7 +60,8 @@ struct Predict: ParsableCommand, ReportsJSON {
   }
 
   private func predict(
-    _ paths: ArraySlice<String>, _ model: Model, _ classifier: Classifier, _ size: ImageSize, _ skipped: inout [(path: String, reason: String)]
+    _ paths: ArraySlice<String>, _ model: Model, _ classifier: Classifier, _ size: ImageSize,
+    _ skipped: inout [(path: String, reason: String)]
   ) throws -> [Prediction] {
     let x = try Tensor(zeros: [paths.count, size.height, size.width, 3])
     let bytes = size.height * size.width * 3 * DType.float32.size
@@ -85,18 +86,21 @@ struct Predict: ParsableCommand, ReportsJSON {
   private func report(_ predictions: [Prediction], _ skipped: [(path: String, reason: String)], _ classifier: Classifier) {
     if output.json {
       printJSON([
-        "predictions": .array(predictions.map { prediction in
-          let best = prediction.ranking.prefix(top).map { index -> JSONValue in
-            ["class": .string(classifier.name(index)), "index": .int(index), "probability": .double(prediction.probabilities[index])]
-          }
-          return ["path": .string(prediction.path), "classes": .array(best)]
-        }),
+        "predictions": .array(
+          predictions.map { prediction in
+            let best = prediction.ranking.prefix(top).map { index -> JSONValue in
+              ["class": .string(classifier.name(index)), "index": .int(index), "probability": .double(prediction.probabilities[index])]
+            }
+            return ["path": .string(prediction.path), "classes": .array(best)]
+          }),
         "skipped": .array(skipped.map { ["path": .string($0.path), "reason": .string($0.reason)] }),
       ])
     } else {
-      print(aligned(predictions.map { prediction in
-        prediction.ranking.prefix(top).flatMap { [classifier.name($0), percent(prediction.probabilities[$0])] } + [prediction.path]
-      }))
+      print(
+        aligned(
+          predictions.map { prediction in
+            prediction.ranking.prefix(top).flatMap { [classifier.name($0), percent(prediction.probabilities[$0])] } + [prediction.path]
+          }))
     }
   }
 
@@ -106,7 +110,9 @@ struct Predict: ParsableCommand, ReportsJSON {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else { throw XferError.notFound("\(path) does not exist") }
     guard isFolder else { return [path] }
     let endings = [".jpg", ".jpeg", ".png"]
-    let found = try FileManager.default.subpathsOfDirectory(atPath: path).filter { name in endings.contains { name.lowercased().hasSuffix($0) } }
+    let found = try FileManager.default.subpathsOfDirectory(atPath: path).filter { name in
+      endings.contains { name.lowercased().hasSuffix($0) }
+    }
     guard !found.isEmpty else { throw XferError.data("\(path) has no images (\(endings.joined(separator: ", ")))") }
     return found.sorted().map { path.hasSuffix("/") ? path + $0 : "\(path)/\($0)" }
   }

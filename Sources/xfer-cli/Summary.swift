@@ -37,13 +37,14 @@ struct Summary: ParsableCommand, ReportsJSON {
     func count(_ weights: [Variable]) -> JSONValue { .int(weights.reduce(0) { $0 + $1.count }) }
     printJSON([
       "name": .string(loaded.name),
-      "layers": .array(loaded.layers.map { layer in
-        [
-          "name": .string(layer.name), "class": .string(type(of: layer).className), "params": .int(layer.countParams()),
-          "trainable": .bool(layer.trainable),
-          "weights": .array(layer.weights.map { ["path": .string($0.path), "shape": .array($0.shape.map { .int($0) })] }),
-        ]
-      }),
+      "layers": .array(
+        loaded.layers.map { layer in
+          [
+            "name": .string(layer.name), "class": .string(type(of: layer).className), "params": .int(layer.countParams()),
+            "trainable": .bool(layer.trainable),
+            "weights": .array(layer.weights.map { ["path": .string($0.path), "shape": .array($0.shape.map { .int($0) })] }),
+          ]
+        }),
       "params": .int(loaded.countParams()), "trainable_params": count(loaded.trainableWeights),
       "non_trainable_params": count(loaded.nonTrainableWeights), "metadata": .object(loaded.metadata),
     ])

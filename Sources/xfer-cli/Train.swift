@@ -21,9 +21,10 @@ struct Train: ParsableCommand, ReportsJSON {
       Ctrl-C stops after the current batch and still writes --out and --history, with exit code 130.
       """)
 
-  @Option(help: ArgumentHelp(
-    "\(ModelArgument.help) Without WEIGHTS, ImageNet weights are searched in $XFER_WEIGHTS and ~/.keras/models; 'random' draws them.",
-    valueName: "model"))
+  @Option(
+    help: ArgumentHelp(
+      "\(ModelArgument.help) Without WEIGHTS, ImageNet weights are searched in $XFER_WEIGHTS and ~/.keras/models; 'random' draws them.",
+      valueName: "model"))
   var base: ModelArgument
 
   @Option(help: ArgumentHelp("Images to train on, one subfolder for each class.", valueName: "dir"))
@@ -50,7 +51,8 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("Adam's learning rate for fine-tuning.", valueName: "rate"))
   var fineTuneRate = 1e-5
 
-  @Option(help: ArgumentHelp("What is fine-tuned: all, last:N (layers), from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
+  @Option(
+    help: ArgumentHelp("What is fine-tuned: all, last:N (layers), from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
   var unfreeze = Unfreeze.all
 
   @Option(help: ArgumentHelp("\(Augment.help)", valueName: "changes"))
@@ -62,9 +64,10 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("Seed of the head's first weights, the split and the order of the images.", valueName: "n"))
   var seed: UInt32 = 0
 
-  @Option(help: ArgumentHelp(
-    "Where the frozen network's outputs are kept, so that each image runs through it once: memory, disk or off. The numbers are the same.",
-    valueName: "where"))
+  @Option(
+    help: ArgumentHelp(
+      "Where the frozen network's outputs are kept, so that each image runs through it once: memory, disk or off. The numbers are the same.",
+      valueName: "where"))
   var cache = CacheChoice.memory
 
   @OptionGroup var runtime: RuntimeOptions

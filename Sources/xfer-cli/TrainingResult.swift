@@ -81,12 +81,13 @@ struct TrainingResult {
     members["val_accuracy"] = [
       "before": number(before?["accuracy"]), "head": number(accuracy(after: "head")), "fine-tune": number(accuracy(after: "fine-tune")),
     ]
-    members["frozen"] = .array(phases.map { phase in
-      [
-        "phase": .string(phase.name), "weights": .int(phase.frozenWeights), "bit_equal": .bool(phase.audited),
-        "trained_parameters": .int(phase.trainedParameters),
-      ]
-    })
+    members["frozen"] = .array(
+      phases.map { phase in
+        [
+          "phase": .string(phase.name), "weights": .int(phase.frozenWeights), "bit_equal": .bool(phase.audited),
+          "trained_parameters": .int(phase.trainedParameters),
+        ]
+      })
     members["backends"] = .object(Dictionary(backends.map { ($0.name, .int($0.ops)) }) { $1 })
     members["seconds"] = .double(seconds)
     members["skipped"] = .array(skipped.map { ["path": .string($0.path), "reason": .string($0.reason)] })

@@ -65,20 +65,21 @@ enum TestHost {
 
   nonisolated(unsafe) static let pointer: UnsafePointer<xfer_host> = {
     let host = UnsafeMutablePointer<xfer_host>.allocate(capacity: 1)
-    host.initialize(to: xfer_host(
-      struct_size: MemoryLayout<xfer_host>.size,
-      abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), max_isa: Int32(XFER_ISA_AVX512),
-      thread_count: { _ in 1 },
-      parallel_for: { _, count, _, fn, context in fn?(context, 0, count, 0) },
-      alloc: { _, bytes, alignment in
-        var memory: UnsafeMutableRawPointer?
-        return posix_memalign(&memory, max(alignment, 8), max(bytes, 1)) == 0 ? memory : nil
-      },
-      free: { _, pointer in Glibc.free(pointer) },
-      log: { _, _, _ in },
-      set_error: { _, message in
-        Thread.current.threadDictionary[TestHost.key] = message.map { String(cString: $0) } ?? ""
-      }))
+    host.initialize(
+      to: xfer_host(
+        struct_size: MemoryLayout<xfer_host>.size,
+        abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), max_isa: Int32(XFER_ISA_AVX512),
+        thread_count: { _ in 1 },
+        parallel_for: { _, count, _, fn, context in fn?(context, 0, count, 0) },
+        alloc: { _, bytes, alignment in
+          var memory: UnsafeMutableRawPointer?
+          return posix_memalign(&memory, max(alignment, 8), max(bytes, 1)) == 0 ? memory : nil
+        },
+        free: { _, pointer in Glibc.free(pointer) },
+        log: { _, _, _ in },
+        set_error: { _, message in
+          Thread.current.threadDictionary[TestHost.key] = message.map { String(cString: $0) } ?? ""
+        }))
     return UnsafePointer(host)
   }()
 }

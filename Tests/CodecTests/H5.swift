@@ -34,11 +34,14 @@ final class H5 {
   func members(_ group: String) throws -> [String] {
     var names: [String] = []
     try withUnsafeMutablePointer(to: &names) {
-      try check(codec.visit(file, group, { user, name, kind in
-        guard let name else { return 1 }
-        user?.assumingMemoryBound(to: [String].self).pointee.append(String(cString: name) + (kind == Int32(XFER_H5_GROUP) ? "/" : ""))
-        return 0
-      }, $0))
+      try check(
+        codec.visit(
+          file, group,
+          { user, name, kind in
+            guard let name else { return 1 }
+            user?.assumingMemoryBound(to: [String].self).pointee.append(String(cString: name) + (kind == Int32(XFER_H5_GROUP) ? "/" : ""))
+            return 0
+          }, $0))
     }
     return names
   }
@@ -73,10 +76,13 @@ final class H5 {
   func strings(_ path: String, _ name: String) throws -> [String] {
     var found: [String] = []
     try withUnsafeMutablePointer(to: &found) {
-      try check(codec.attribute_strings(file, path, name, { user, text, bytes in
-        let text = String(decoding: UnsafeRawBufferPointer(start: text, count: bytes), as: UTF8.self)
-        user?.assumingMemoryBound(to: [String].self).pointee.append(text)
-      }, $0))
+      try check(
+        codec.attribute_strings(
+          file, path, name,
+          { user, text, bytes in
+            let text = String(decoding: UnsafeRawBufferPointer(start: text, count: bytes), as: UTF8.self)
+            user?.assumingMemoryBound(to: [String].self).pointee.append(text)
+          }, $0))
     }
     return found
   }

@@ -83,11 +83,14 @@ struct H5ReadTests {
     let file = try H5(Fixture.path("modern.h5"))
     var open = (file, 0)
     try withUnsafeMutablePointer(to: &open) {
-      try check(file.codec.visit(file.file, "kinds", { user, name, _ in
-        guard let open = user?.assumingMemoryBound(to: (H5, Int).self), let name else { return 1 }
-        if let shape = try? open.pointee.0.describe("kinds/\(String(cString: name))").shape { open.pointee.1 += shape.count }
-        return 0
-      }, $0))
+      try check(
+        file.codec.visit(
+          file.file, "kinds",
+          { user, name, _ in
+            guard let open = user?.assumingMemoryBound(to: (H5, Int).self), let name else { return 1 }
+            if let shape = try? open.pointee.0.describe("kinds/\(String(cString: name))").shape { open.pointee.1 += shape.count }
+            return 0
+          }, $0))
     }
     #expect(open.1 == 5 + 0 + 2)
   }

@@ -104,7 +104,9 @@ struct ImageTests {
     #expect(status { _ = try decode(png) } == XFER_E_FORMAT)
   }
 
-  @Test(arguments: ["photo.jpg", "progressive.jpg", "cmyk.jpg", "colour.png", "palette.png", "deep.png"]) func damaged(_ name: String) throws {
+  @Test(arguments: ["photo.jpg", "progressive.jpg", "cmyk.jpg", "colour.png", "palette.png", "deep.png"]) func damaged(_ name: String)
+    throws
+  {
     let good = try Fixture.bytes(name)
     var unclear = 0
     var cutAccepted = 0
@@ -138,12 +140,18 @@ struct ImageTests {
   }
 
   /// Photographs, against what Pillow 13 decodes: every 36864th byte and the means of the channels.
-  @Test(.enabled(if: Shared.folder != nil, "no reference data (set XFER_SHARED to its folder)"), arguments: [
-    ("glass/glass139.jpg", [215, 216, 216, 217, 214, 217, 219, 219, 218, 218, 215, 214, 210, 199, 190, 145],
-     [167.31058247884116, 170.4937489827474, 180.50748189290366]),
-    ("trash/trash94.jpg", [86, 77, 76, 78, 79, 77, 80, 95, 122, 145, 169, 190, 202, 213, 216, 218],
-     [182.9667765299479, 172.2673543294271, 156.63260396321616]),
-  ] as [(String, [UInt8], [Double])])
+  @Test(
+    .enabled(if: Shared.folder != nil, "no reference data (set XFER_SHARED to its folder)"),
+    arguments: [
+      (
+        "glass/glass139.jpg", [215, 216, 216, 217, 214, 217, 219, 219, 218, 218, 215, 214, 210, 199, 190, 145],
+        [167.31058247884116, 170.4937489827474, 180.50748189290366]
+      ),
+      (
+        "trash/trash94.jpg", [86, 77, 76, 78, 79, 77, 80, 95, 122, 145, 169, 190, 202, 213, 216, 218],
+        [182.9667765299479, 172.2673543294271, 156.63260396321616]
+      ),
+    ] as [(String, [UInt8], [Double])])
   func photographs(_ name: String, _ samples: [UInt8], _ means: [Double]) throws {
     let image = try decode([UInt8](Data(contentsOf: URL(filePath: Shared.path("data/trashnet/val/\(name)")))))
     #expect(image.height == 512 && image.width == 384)

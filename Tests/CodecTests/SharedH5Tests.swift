@@ -44,8 +44,9 @@ struct SharedH5Tests {
     let all = try parameters(file)
     #expect(all.weights == 234 && all.count == 20_861_480)
     let path = "block14_sepconv2_bn/block14_sepconv2_bn/"
-    #expect(try file.strings("block14_sepconv2_bn", "weight_names").map { $0.split(separator: "/")[1] }
-      == ["gamma:0", "beta:0", "moving_mean:0", "moving_variance:0"])
+    #expect(
+      try file.strings("block14_sepconv2_bn", "weight_names").map { $0.split(separator: "/")[1] }
+        == ["gamma:0", "beta:0", "moving_mean:0", "moving_variance:0"])
     for (name, sum) in [("gamma:0", 2050.7849985957146), ("beta:0", 2.5632872212445363), ("moving_variance:0", 0.6228958723368123)] {
       let values = try file.values(path + name, as: Float.self)
       #expect(values.count == 2048 && abs(values.reduce(0) { $0 + Double($1) } - sum) < 1e-8)

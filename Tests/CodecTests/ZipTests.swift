@@ -11,10 +11,13 @@ struct ZipTests {
   private func entries(_ file: OpaquePointer?) throws -> [String: Int] {
     var found: [String: Int] = [:]
     try withUnsafeMutablePointer(to: &found) {
-      try check(zip.visit(file, { user, name, bytes in
-        if let name { user?.assumingMemoryBound(to: [String: Int].self).pointee[String(cString: name)] = Int(bytes) }
-        return 0
-      }, $0))
+      try check(
+        zip.visit(
+          file,
+          { user, name, bytes in
+            if let name { user?.assumingMemoryBound(to: [String: Int].self).pointee[String(cString: name)] = Int(bytes) }
+            return 0
+          }, $0))
     }
     return found
   }

@@ -10,10 +10,16 @@ import Testing
     (XFER_UNARY_IDENTITY, { $0 }), (XFER_UNARY_NEGATE, { -$0 }), (XFER_UNARY_ABS, { abs($0) }),
     (XFER_UNARY_SIGN, { $0 == 0 ? 0 : $0 / abs($0) }), (XFER_UNARY_SQUARE, { pow($0, 2) }), (XFER_UNARY_SQRT, { pow($0, 0.5) }),
     (XFER_UNARY_RSQRT, { pow($0, -0.5) }), (XFER_UNARY_RECIPROCAL, { pow($0, -1) }), (XFER_UNARY_EXP, { pow(M_E, $0) }),
-    (XFER_UNARY_EXPM1, { 2 * sinh($0 / 2) * exp($0 / 2) }), (XFER_UNARY_LOG, { log2($0) * M_LN2 }), (XFER_UNARY_LOG1P, { log2(1 + $0) * M_LN2 }),
+    (XFER_UNARY_EXPM1, { 2 * sinh($0 / 2) * exp($0 / 2) }), (XFER_UNARY_LOG, { log2($0) * M_LN2 }),
+    (XFER_UNARY_LOG1P, { log2(1 + $0) * M_LN2 }),
     (XFER_UNARY_SIN, { cos($0 - .pi / 2) }), (XFER_UNARY_COS, { sin($0 + .pi / 2) }), (XFER_UNARY_TANH, { sinh($0) / cosh($0) }),
     (XFER_UNARY_ERF, { 1 - erfc($0) }), (XFER_UNARY_FLOOR, { Double(Int(($0 + 1000).rounded(.towardZero)) - 1000) }),
-    (XFER_UNARY_ROUND, { let low = floor($0); return $0 - low > 0.5 || $0 - low == 0.5 && Int(low) % 2 != 0 ? low + 1 : low }),
+    (
+      XFER_UNARY_ROUND,
+      {
+        let low = floor($0); return $0 - low > 0.5 || $0 - low == 0.5 && Int(low) % 2 != 0 ? low + 1 : low
+      }
+    ),
   ]
 
   @Test("unary kinds", arguments: unary.indices)
@@ -45,7 +51,8 @@ import Testing
   func binaryKinds() throws {
     func combine(_ kind: Int, _ a: [Float], _ b: [Float]) throws -> [Float] {
       let attributes = xfer_binary_attributes(struct_size: sized(xfer_binary_attributes.self), kind: Int32(kind))
-      return try run(XFER_OP_BINARY, [CaseTensor([a.count], a), CaseTensor([b.count], b)], [max(a.count, b.count)], attributeBytes(attributes))
+      return try run(
+        XFER_OP_BINARY, [CaseTensor([a.count], a), CaseTensor([b.count], b)], [max(a.count, b.count)], attributeBytes(attributes))
     }
     let (a, b): ([Float], [Float]) = ([1, 2, 3, .nan, 0], [2, 2, 2, .nan, -0.0])
     #expect(try combine(XFER_BINARY_EQUAL, a, b) == [0, 1, 0, 0, 1])

@@ -75,10 +75,11 @@ import XferCore
     #expect(count(DepthwiseConv2D.self, model) == 16)
     #expect(count(Add.self, model) == 9)
     let layers = model.layers.map(\.name)
-    #expect(layers.prefix(8) == [
-      "input_layer", "stem_conv", "stem_bn", "stem_activation", "block1a_dwconv", "block1a_bn", "block1a_activation",
-      "block1a_project_conv",
-    ])
+    #expect(
+      layers.prefix(8) == [
+        "input_layer", "stem_conv", "stem_bn", "stem_activation", "block1a_dwconv", "block1a_bn", "block1a_activation",
+        "block1a_project_conv",
+      ])
     #expect(layers.suffix(6) == ["top_conv", "top_bn", "top_activation", "avg_pool", "top_dropout", "predictions"])
     let features = try Application.make("EfficientNetLite0")
     #expect(features.outputs[0].shape == [nil, 7, 7, 1280])

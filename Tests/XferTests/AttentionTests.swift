@@ -67,7 +67,8 @@ import XferGraph
     #expect(again.weights.map(\.path) == plain.weights.map(\.path))
     for (variable, value) in zip(again.weights, plain.weights) { try variable.assign(value.tensor) }
     for (y, wanted) in zip(try again.all(inputs), made) { #expect(relativeError(y.floats, wanted.floats) < 1e-6) }
-    let node = try #require(plain.config["layers"]?.arrayValue?.last { $0["class_name"] == "MultiHeadAttention" }?["inbound_nodes"]?.arrayValue?.first)
+    let node = try #require(
+      plain.config["layers"]?.arrayValue?.last { $0["class_name"] == "MultiHeadAttention" }?["inbound_nodes"]?.arrayValue?.first)
     #expect(node["args"]?.arrayValue?.count == 2)
     let keywords = Set((node["kwargs"]?.objectValue ?? [:]).keys)
     #expect(keywords == Set(names.dropFirst(2)).union(arguments.keys.filter { $0 != "inputs" }))
@@ -99,7 +100,8 @@ import XferGraph
   @Test func argumentsAreRefusedByName() throws {
     for (config, word) in [
       (["num_heads": 2, "key_dim": 3, "sliding_window": 2], "sliding_window"), (["num_heads": 2], "key_dim"),
-      (["num_heads": 2, "key_dim": 3, "flash_attention": true], "flash_attention"), (["num_heads": 2, "key_dim": 3, "dropout": 2.0], "dropout"),
+      (["num_heads": 2, "key_dim": 3, "flash_attention": true], "flash_attention"),
+      (["num_heads": 2, "key_dim": 3, "dropout": 2.0], "dropout"),
     ] as [(JSONValue, String)] {
       let error = #expect(throws: XferError.self) { try LayerRegistry.make("MultiHeadAttention", config: config) }
       #expect(error?.message.contains(word) == true)

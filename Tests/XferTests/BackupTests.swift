@@ -119,7 +119,8 @@ private func status(_ body: () throws -> Void) -> Int32? {
     for (index, weight) in plain.weights.enumerated() { try weight.assign(wave(weight.shape, Float(index))) }
     var config: JSONValue = ["learning_rate": 0.013]
     if name == "SGD" { config = ["learning_rate": 0.013, "momentum": 0.9] }
-    let trainer = try plain.compile(optimizer: Optimizer.make(name, config: config), loss: BinaryCrossentropy(fromLogits: true), metrics: [])
+    let trainer = try plain.compile(
+      optimizer: Optimizer.make(name, config: config), loss: BinaryCrossentropy(fromLogits: true), metrics: [])
     var options = FitOptions()
     options.epochs = 2
     _ = try plain.fit(data(), options: options)
@@ -134,8 +135,12 @@ private func status(_ body: () throws -> Void) -> Int32? {
   // MARK: Rates and schedules
 
   @Test func aRateThatAScheduleGivesCannotBeSet() throws {
-    let schedule: JSONValue = ["class_name": "ExponentialDecay", "config": ["initial_learning_rate": 0.1, "decay_steps": 1, "decay_rate": 0.5]]
-    for callback in [LearningRateScheduler { _, _ in 0.1 }, try ReduceLROnPlateau(monitor: "loss", patience: 1, minDelta: 100)] as [Callback] {
+    let schedule: JSONValue = [
+      "class_name": "ExponentialDecay", "config": ["initial_learning_rate": 0.1, "decay_steps": 1, "decay_rate": 0.5],
+    ]
+    for callback in [LearningRateScheduler { _, _ in 0.1 }, try ReduceLROnPlateau(monitor: "loss", patience: 1, minDelta: 100)]
+      as [Callback]
+    {
       let model = try model(optimizer: Optimizer.make("SGD", config: ["learning_rate": schedule]))
       var options = FitOptions()
       (options.epochs, options.callbacks) = (4, [callback])

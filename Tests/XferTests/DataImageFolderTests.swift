@@ -90,7 +90,8 @@ struct DataImageFolderTests {
     let data = try ImageFolderDataset(folder.path, options(batch: 4, shuffle: false))
     #expect(data.classNames == ["a", "b"])
     #expect(data.count == 6 && data.batchCount == 2)
-    #expect(data.files.map { URL(filePath: $0.path).lastPathComponent } == ["000.png", "001.png", "002.png", "x.PNG", "000.png", "001.png"])
+    #expect(
+      data.files.map { URL(filePath: $0.path).lastPathComponent } == ["000.png", "001.png", "002.png", "x.PNG", "000.png", "001.png"])
     #expect(data.files.map(\.label) == [0, 0, 0, 0, 1, 1])
     var named = options(batch: 4, shuffle: false)
     named.classNames = ["b", "a"]
@@ -132,8 +133,9 @@ struct DataImageFolderTests {
     let files = try ImageFolderDataset(SharedData.path("data/trashnet/train"), options).files
     #expect(files.count == 48)
     // What numpy's RandomState(123) makes of the sorted files, as Keras does it.
-    #expect(files.prefix(3).map { $0.path.split(separator: "/").suffix(2).joined(separator: "/") } 
-      == ["metal/metal7.jpg", "metal/metal22.jpg", "metal/metal254.jpg"])
+    #expect(
+      files.prefix(3).map { $0.path.split(separator: "/").suffix(2).joined(separator: "/") }
+        == ["metal/metal7.jpg", "metal/metal22.jpg", "metal/metal254.jpg"])
     #expect(files.prefix(3).map(\.label) == [2, 2, 2])
   }
 
@@ -162,9 +164,11 @@ struct DataImageFolderTests {
   }
 
   @Test func json() throws {
-    let options = try ImageFolderOptions(json: JSONValue(parsing: #"""
-      {"image_size":[224,192],"batch_size":8,"shuffle":false,"seed":3,"validation_split":0.5,"subset":"validation","class_names":["x"]}
-      """#, what: "config"))
+    let options = try ImageFolderOptions(
+      json: JSONValue(
+        parsing: #"""
+          {"image_size":[224,192],"batch_size":8,"shuffle":false,"seed":3,"validation_split":0.5,"subset":"validation","class_names":["x"]}
+          """#, what: "config"))
     #expect(options.imageSize == (224, 192) && options.batchSize == 8 && !options.shuffle && options.seed == 3)
     #expect(options.validationSplit == 0.5 && options.subset == .validation && options.classNames == ["x"])
     #expect(try ImageFolderOptions(json: ["seed": nil]).imageSize == (256, 256))
@@ -200,7 +204,8 @@ struct DataImageFolderTests {
     let (first, second) = (try epoch(shuffled, 0), try epoch(shuffled, 1))
     #expect(first != second && first != all)
     #expect(first.sorted { $0.lexicographicallyPrecedes($1) } == all && second.sorted { $0.lexicographicallyPrecedes($1) } == all)
-    #expect(try epoch(ImageFolderDataset(folder.path, options(batch: 3, shuffle: true, seed: 9)), 1) == second, "seed and epoch tell the order")
+    #expect(
+      try epoch(ImageFolderDataset(folder.path, options(batch: 3, shuffle: true, seed: 9)), 1) == second, "seed and epoch tell the order")
     // An epoch may be left in the middle, and another dataset gone with batches on their way.
     try shuffled.restart(epoch: 0)
     _ = try shuffled.next()

@@ -46,7 +46,8 @@ import XferGraph
   ) throws -> Result {
     let (model, _) = try model(unfreeze: unfreeze, dropout: dropout)
     let (x, y) = try data()
-    try model.compile(optimizer: Adam(learningRate: 0.01), loss: BinaryCrossentropy(fromLogits: true), metrics: [BinaryAccuracy(threshold: 0)])
+    try model.compile(
+      optimizer: Adam(learningRate: 0.01), loss: BinaryCrossentropy(fromLogits: true), metrics: [BinaryAccuracy(threshold: 0)])
     var options = FitOptions()
     (options.epochs, options.cache) = (epochs, caching)
     options.validation = try ArrayDataset(x: x.rows(0..<9), y: y.rows(0..<9), batchSize: 4)
@@ -58,10 +59,14 @@ import XferGraph
   @Test(arguments: [nil, "third", "second"], [0, 0.5]) func sameBitsWithAndWithoutTheCache(_ unfreeze: String?, _ dropout: Double) throws {
     let without = try train(.off, unfreeze: unfreeze, dropout: dropout)
     #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout) == without)
-    #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout, shuffled: false) == train(.off, unfreeze: unfreeze, dropout: dropout, shuffled: false))
+    #expect(
+      try train(.memory(), unfreeze: unfreeze, dropout: dropout, shuffled: false)
+        == train(.off, unfreeze: unfreeze, dropout: dropout, shuffled: false))
     // No room but for a few rows: the others are computed each time.
     #expect(try train(.memory(budget: 200), unfreeze: unfreeze, dropout: dropout) == without)
-    #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout, weighted: true) == train(.off, unfreeze: unfreeze, dropout: dropout, weighted: true))
+    #expect(
+      try train(.memory(), unfreeze: unfreeze, dropout: dropout, weighted: true)
+        == train(.off, unfreeze: unfreeze, dropout: dropout, weighted: true))
   }
 
   @Test func cutsBehindThePooling() throws {

@@ -129,13 +129,14 @@ import XferCore
     x = try DepthwiseConv2D(kernelSize: (3, 3), useBias: false, name: "depthwise")(x)
     let model = try Model(input, SeparableConv2D(filters: 3, kernelSize: (1, 1), name: "separable")(x))
     let values = try marked(model).map(\.value)
-    try write([
-      ("conv1", [("conv1_b", values[1]), ("conv1_W", values[0])]),
-      ("bn", [("bn_running_std", values[5]), ("bn_running_mean", values[4]), ("bn_gamma", values[2]), ("bn_beta", values[3])]),
-      ("flatten_1", []),
-      ("depthwise", [("depthwise/depthwise_kernel:0", values[6])]),
-      ("separable", [("separable_b", values[9]), ("separable_pointwise_kernel", values[8]), ("separable_depthwise_kernel", values[7])]),
-    ], folder.file("w.h5"))
+    try write(
+      [
+        ("conv1", [("conv1_b", values[1]), ("conv1_W", values[0])]),
+        ("bn", [("bn_running_std", values[5]), ("bn_running_mean", values[4]), ("bn_gamma", values[2]), ("bn_beta", values[3])]),
+        ("flatten_1", []),
+        ("depthwise", [("depthwise/depthwise_kernel:0", values[6])]),
+        ("separable", [("separable_b", values[9]), ("separable_pointwise_kernel", values[8]), ("separable_depthwise_kernel", values[7])]),
+      ], folder.file("w.h5"))
     try model.loadWeights(folder.file("w.h5"))
     #expect(model.weights.map(\.values) == values.map(\.floats))
   }
@@ -145,10 +146,11 @@ import XferCore
     let input = try Input(shape: [4])
     let model = try Model(input, Dense(2, name: "b")(Dense(3, name: "a")(input)))
     let before = model.weights.map(\.values)
-    try write([
-      ("a", [("a/kernel:0", try Tensor([Float](repeating: 7, count: 12), shape: [4, 3])), ("a/bias:0", try Tensor([7, 7, 7]))]),
-      ("b", [("b/kernel:0", try Tensor([Float](repeating: 7, count: 12), shape: [3, 4])), ("b/bias:0", try Tensor([7, 7]))]),
-    ], folder.file("w.h5"))
+    try write(
+      [
+        ("a", [("a/kernel:0", try Tensor([Float](repeating: 7, count: 12), shape: [4, 3])), ("a/bias:0", try Tensor([7, 7, 7]))]),
+        ("b", [("b/kernel:0", try Tensor([Float](repeating: 7, count: 12), shape: [3, 4])), ("b/bias:0", try Tensor([7, 7]))]),
+      ], folder.file("w.h5"))
     do {
       try model.loadWeights(folder.file("w.h5"))
       Issue.record("a kernel of another shape was loaded")

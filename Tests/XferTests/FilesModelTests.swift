@@ -70,7 +70,9 @@ private func status(_ body: () throws -> Void) -> Int32? {
 
   @Test func aSequentialModelComesBack() throws {
     let folder = try TemporaryFolder()
-    let model = try Sequential([InputLayer(shape: [8, 8, 1]), Conv2D(filters: 2, kernelSize: 3), Flatten(), Dense(3, activation: .softmax)])
+    let model = try Sequential([
+      InputLayer(shape: [8, 8, 1]), Conv2D(filters: 2, kernelSize: 3), Flatten(), Dense(3, activation: .softmax),
+    ])
     try model.save(folder.file("s.keras"))
     let other = try Model.load(folder.file("s.keras"))
     #expect(other is Sequential)

@@ -80,11 +80,11 @@ struct FilesSafetensorsTests {
   }
 
   @Test(arguments: [
-    #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,12]}}"#,                // beyond the file
-    #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#,                 // shape and bytes differ
-    #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,                 // bytes left over
+    #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,12]}}"#,  // beyond the file
+    #"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#,  // shape and bytes differ
+    #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,  // bytes left over
     #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#,
-    #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,                 // a gap
+    #"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#,  // a gap
     #"{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}"#,
     #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}}"#,
     #"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#,
@@ -141,12 +141,13 @@ struct FilesAtomicTests {
   @Test func failing() throws {
     let folder = try TemporaryFolder()
     try folder.write(Data("old".utf8), "file")
-    #expect(status {
-      try AtomicFile.replace(folder.file("file")) { temporary in
-        try Data("half".utf8).write(to: URL(filePath: temporary))
-        throw XferError.state("stop")
-      }
-    } == XFER_E_STATE)
+    #expect(
+      status {
+        try AtomicFile.replace(folder.file("file")) { temporary in
+          try Data("half".utf8).write(to: URL(filePath: temporary))
+          throw XferError.state("stop")
+        }
+      } == XFER_E_STATE)
     #expect(try folder.read("file") == Data("old".utf8))
     #expect(folder.names == ["file"])
   }

@@ -33,7 +33,9 @@ import XferGraph
     guard got.shape == wanted.shape else { return }
     let size = wanted.floats.reduce(1.0) { max($0, Double($1.magnitude)) }
     let worst = zip(got.floats, wanted.floats).reduce(0.0) { max($0, $1.0 == $1.1 ? 0 : Double(($1.0 - $1.1).magnitude)) }
-    #expect(worst <= relative * size, "\(what): off by \(worst), largest \(size); \(got.floats.prefix(12)) instead of \(wanted.floats.prefix(12))")
+    #expect(
+      worst <= relative * size, "\(what): off by \(worst), largest \(size); \(got.floats.prefix(12)) instead of \(wanted.floats.prefix(12))"
+    )
   }
 
   @Test(arguments: ["convolution", "pooling", "merging", "shaping", "activation"]) func matchesKeras(_ group: String) throws {
@@ -122,7 +124,8 @@ import XferGraph
 
   static let refusals: [Refusal] = [
     Refusal(className: "Conv2D", config: ["filters": 3, "kernel_size": 2, "groups": 2], words: "divide"),
-    Refusal(className: "Conv2D", config: ["filters": 4, "kernel_size": 2, "groups": 2], shapes: [[1, 4, 4, 3]], words: "3 input channels"),
+    Refusal(
+      className: "Conv2D", config: ["filters": 4, "kernel_size": 2, "groups": 2], shapes: [[1, 4, 4, 3]], words: "3 input channels"),
     Refusal(className: "Conv2D", config: ["filters": 4, "kernel_size": 2], shapes: [[1, 4, 4]], words: "(1, 4, 4)"),
     Refusal(className: "Conv2D", config: ["filters": 4, "kernel_size": 2, "strides": 2, "dilation_rate": 2], words: "exclude"),
     Refusal(className: "Conv2D", config: ["filters": 4, "kernel_size": 2, "data_format": "channels_first"], words: "channels_first"),
@@ -155,7 +158,8 @@ import XferGraph
     Refusal(className: "Reshape", config: [:], words: "target_shape"),
     Refusal(className: "Reshape", config: ["target_shape": [-1, -1]], words: "-1"),
     Refusal(className: "Reshape", config: ["target_shape": [5, -1]], shapes: [[2, 12]], words: "12 elements"),
-    Refusal(className: "Reshape", config: ["target_shape": [1_048_576, 1_048_576, 1_048_576, 1_048_576]], shapes: [[2, 12]], words: "12 elements"),
+    Refusal(
+      className: "Reshape", config: ["target_shape": [1_048_576, 1_048_576, 1_048_576, 1_048_576]], shapes: [[2, 12]], words: "12 elements"),
     Refusal(className: "Permute", config: ["dims": [0, 1]], words: "dims"),
     Refusal(className: "Permute", config: ["dims": [2, 1]], shapes: [[2, 3]], words: "rank 3"),
     Refusal(className: "RepeatVector", config: ["n": 0], words: "'n'"),
@@ -164,7 +168,8 @@ import XferGraph
     Refusal(className: "Activation", config: ["activation": "threshold"], words: "needs its argument"),
     Refusal(className: "Activation", config: ["activation": ["class_name": "PReLU", "config": [:]]], words: "PReLU"),
     Refusal(
-      className: "Activation", config: ["activation": ["class_name": "function", "config": "elu", "arguments": ["alfa": 1]]], words: "alpha"),
+      className: "Activation", config: ["activation": ["class_name": "function", "config": "elu", "arguments": ["alfa": 1]]], words: "alpha"
+    ),
     Refusal(className: "Activation", config: ["activation": "glu"], shapes: [[2, 3]], words: "even"),
     Refusal(className: "LeakyReLU", config: ["negative_slope": -1], words: "-1"),
     Refusal(className: "LeakyReLU", config: ["negative_slope": nil], words: "null"),

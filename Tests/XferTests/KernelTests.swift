@@ -9,14 +9,15 @@ import XferGraph
 private let swishForward: @convention(c) (UnsafePointer<Float>, Int64, Float, UnsafeMutablePointer<Float>) -> Void = { x, n, beta, y in
   for i in 0..<Int(n) { y[i] = x[i] / (1 + expf(-beta * x[i])) }
 }
-private let swishBackward: @convention(c) (UnsafePointer<Float>, UnsafePointer<Float>, Int64, Float, UnsafeMutablePointer<Float>) -> Int32 = {
-  x, dy, n, beta, dx in
-  for i in 0..<Int(n) {
-    let s = 1 / (1 + expf(-beta * x[i]))
-    dx[i] = dy[i] * (s + beta * x[i] * s * (1 - s))
+private let swishBackward: @convention(c) (UnsafePointer<Float>, UnsafePointer<Float>, Int64, Float, UnsafeMutablePointer<Float>) -> Int32 =
+  {
+    x, dy, n, beta, dx in
+    for i in 0..<Int(n) {
+      let s = 1 / (1 + expf(-beta * x[i]))
+      dx[i] = dy[i] * (s + beta * x[i] * s * (1 - s))
+    }
+    return 0
   }
-  return 0
-}
 private let tanhDouble: @convention(c) (Double) -> Double = { tanh($0) }
 private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy * (1 - y * y) }
 
@@ -29,8 +30,11 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
 
   @Test(arguments: [
     ("f32(f32)", ["tensor"]), ("f64(f64, f64)", ["tensor", "tensor"]), ("f32( f32 x , i32 power )", ["tensor", "attribute"]),
-    ("void(f32* x,f32*y)", ["tensor", "tensor"]), ("i32(const f64 *x, i32 rows, i64 cols, u8* y, void* user)", ["tensor", "rows", "cols", "tensor", "user"]),
-    ("void(i32* y_true, f32* y_pred, i64 n0, i32 rank1, const i64* dims, f32* y)", ["tensor", "tensor", "count", "rank", "dims", "tensor"]),
+    ("void(f32* x,f32*y)", ["tensor", "tensor"]),
+    ("i32(const f64 *x, i32 rows, i64 cols, u8* y, void* user)", ["tensor", "rows", "cols", "tensor", "user"]),
+    (
+      "void(i32* y_true, f32* y_pred, i64 n0, i32 rank1, const i64* dims, f32* y)", ["tensor", "tensor", "count", "rank", "dims", "tensor"]
+    ),
   ])
   func signaturesAreRead(_ text: String, _ roles: [String]) throws {
     let signature = try KernelSignature(text)
@@ -41,12 +45,17 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
     ("", "character 1, at the end"), ("void", "'(' is wanted"), ("void(", "character 6, at the end"), ("void()", "there is no input"),
     ("f16(f32)", "'f16' is no result type"), ("float(float)", "C's float is f32"), ("void(float* x, f32* y)", "character 6, at \"float* x"),
     ("void(struct point x, f32* y)", "a struct cannot be passed"), ("void(f32* x, ...)", "variable number"),
-    ("void(f32** x, f32* y)", "a pointer to a pointer"), ("f32*(f32* x)", "a result cannot be a pointer"), ("void(f32 x, f32* y)", "'x' is a tensor"),
+    ("void(f32** x, f32* y)", "a pointer to a pointer"), ("f32*(f32* x)", "a result cannot be a pointer"),
+    ("void(f32 x, f32* y)", "'x' is a tensor"),
     ("void(f32* x, const f32* y)", "cannot be const"), ("void(f32* x, f32* y, f32* z)", "'z' is not the name of a tensor"),
-    ("void(f32* x, f32* y) extra", "nothing may follow"), ("void(f32* x0, f32* x2, f32* y)", "x1 is missing"), ("void(f32* x)", "f32* y is missing"),
-    ("void(f32* x, f32* x, f32* y)", "'x' is named twice"), ("void(f32* x, f32* x0, f32* y)", "named twice"), ("void(f32* x, f64 n, f32* y)", "'n' is a count"),
-    ("void(f32* x, f32* y, f32* dx)", "is of a backward function"), ("f32(f32* x)", "takes numbers"), ("void(void x, f32* y)", "void stands only"),
-    ("void(f32* x[4], f32* y)", "arrays are written"), ("void(f32*, f32*)", "name is wanted"), ("void(f32* x, f32 user, f32* y)", "void* user is wanted"),
+    ("void(f32* x, f32* y) extra", "nothing may follow"), ("void(f32* x0, f32* x2, f32* y)", "x1 is missing"),
+    ("void(f32* x)", "f32* y is missing"),
+    ("void(f32* x, f32* x, f32* y)", "'x' is named twice"), ("void(f32* x, f32* x0, f32* y)", "named twice"),
+    ("void(f32* x, f64 n, f32* y)", "'n' is a count"),
+    ("void(f32* x, f32* y, f32* dx)", "is of a backward function"), ("f32(f32* x)", "takes numbers"),
+    ("void(void x, f32* y)", "void stands only"),
+    ("void(f32* x[4], f32* y)", "arrays are written"), ("void(f32*, f32*)", "name is wanted"),
+    ("void(f32* x, f32 user, f32* y)", "void* user is wanted"),
     ("void(f32* é, f32* y)", "a parameter's name is wanted"), ("void(f32* x,, f32* y)", "type is wanted, ','"),
   ])
   func wrongSignaturesPointAtThePlace(_ text: String, _ wanted: String) throws {
@@ -90,10 +99,12 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
   }
 
   @Test func everyKindOfArgumentArrives() throws {
-    typealias Everything = @convention(c) (
-      UnsafePointer<Double>, UnsafePointer<Int32>, Int64, Int32, Int32, Int64, UnsafePointer<Int64>, UInt8, Double, UnsafeMutableRawPointer?,
-      Int64, UnsafeMutablePointer<Double>
-    ) -> Int32
+    typealias Everything =
+      @convention(c) (
+        UnsafePointer<Double>, UnsafePointer<Int32>, Int64, Int32, Int32, Int64, UnsafePointer<Int64>, UInt8, Double,
+        UnsafeMutableRawPointer?,
+        Int64, UnsafeMutablePointer<Double>
+      ) -> Int32
     let everything: Everything = { x, labels, n, rows, cols, rank, dims, byte, number, user, count, y in
       let seen: [Double] = [
         x[1], Double(labels[1]), Double(n), Double(rows), Double(cols), Double(rank), Double(dims[1]), Double(byte), number,
@@ -139,7 +150,8 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
     try Kernel.registerFrameBackward("t.product", backward)
     let input = try Input(shape: [3])
     let shifted = try Shift(shape: [3])(input)
-    let both = try Model(inputs: [input], outputs: [CustomKernel("t.product", attributes: ["factor": 0.5])([shifted, Shift(shape: [3])(input)])])
+    let both = try Model(
+      inputs: [input], outputs: [CustomKernel("t.product", attributes: ["factor": 0.5])([shifted, Shift(shape: [3])(input)])])
     try fill(both)
     try checkGradients(both, randomTensor([2, 3], seed: 4))
     // One side wants no gradient.
@@ -213,11 +225,12 @@ private let tanhSlope: @convention(c) (Double, Double) -> Double = { y, dy in dy
         for i in row * Int(cols)..<(row + 1) * Int(cols) { y[row] += (prediction[i] - truth[i]) * (prediction[i] - truth[i]) / Float(cols) }
       }
     }
-    let slope: @convention(c) (
-      UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int64, Int64, UnsafeMutablePointer<Float>
-    ) -> Void = { truth, prediction, dy, n, cols, dx in
-      for i in 0..<Int(n) { dx[i] = 2 * (prediction[i] - truth[i]) / Float(cols) * dy[i / Int(cols)] }
-    }
+    let slope:
+      @convention(c) (
+        UnsafePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Int64, Int64, UnsafeMutablePointer<Float>
+      ) -> Void = { truth, prediction, dy, n, cols, dx in
+        for i in 0..<Int(n) { dx[i] = 2 * (prediction[i] - truth[i]) / Float(cols) * dy[i / Int(cols)] }
+      }
     try Kernel.register("t.mse", "void(f32* y_true, f32* y_pred, i64 rows, i64 cols, f32* y)", loss)
     try Kernel.registerBackward("t.mse", "void(f32* y_true, f32* y_pred, f32* dy, i64 n, i64 cols, f32* dy_pred)", slope)
     let input = try Input(shape: [3])

@@ -94,4 +94,3 @@ import XferGraph
     return try Tensor((0..<size).map { i in (0..<gradient.shape[0]).reduce(Float(0)) { $0 + floats[$1 * size + i] } })
   }
 }
-

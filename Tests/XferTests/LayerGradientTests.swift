@@ -17,7 +17,8 @@ import XferGraph
     Case(className: "Dense", config: ["units": 5, "activation": "tanh"], shapes: [[3, 4]]),
     Case(className: "Dense", config: ["units": 3, "use_bias": false, "activation": "softmax"], shapes: [[2, 3, 4]]),
     Case(className: "Conv2D", config: ["filters": 3, "kernel_size": 3, "padding": "same"], shapes: [[2, 5, 6, 2]]),
-    Case(className: "Conv2D", config: ["filters": 4, "kernel_size": [2, 3], "strides": 2, "activation": "sigmoid"], shapes: [[2, 7, 6, 3]]),
+    Case(
+      className: "Conv2D", config: ["filters": 4, "kernel_size": [2, 3], "strides": 2, "activation": "sigmoid"], shapes: [[2, 7, 6, 3]]),
     Case(className: "Conv2D", config: ["filters": 4, "kernel_size": 1], shapes: [[2, 3, 3, 5]]),
     Case(className: "Conv2D", config: ["filters": 4, "kernel_size": 1, "strides": 2, "use_bias": false], shapes: [[2, 5, 4, 3]]),
     Case(className: "Conv2D", config: ["filters": 4, "kernel_size": 3, "groups": 2, "dilation_rate": 2], shapes: [[1, 7, 7, 4]]),
@@ -64,7 +65,9 @@ import XferGraph
     Case(className: "GlobalAveragePooling2D", config: [:], shapes: [[2, 3, 4, 5]]),
     Case(className: "GlobalAveragePooling2D", config: ["keepdims": true], shapes: [[2, 3, 4, 5]]),
     Case(className: "Conv2DTranspose", config: ["filters": 3, "kernel_size": 3, "strides": 2, "padding": "same"], shapes: [[2, 3, 4, 2]]),
-    Case(className: "Conv2DTranspose", config: ["filters": 2, "kernel_size": [3, 2], "dilation_rate": 2, "activation": "tanh"], shapes: [[1, 4, 3, 2]]),
+    Case(
+      className: "Conv2DTranspose", config: ["filters": 2, "kernel_size": [3, 2], "dilation_rate": 2, "activation": "tanh"],
+      shapes: [[1, 4, 3, 2]]),
     Case(className: "GlobalMaxPooling2D", config: [:], shapes: [[2, 3, 4, 3]]),
     Case(className: "UpSampling2D", config: [:], shapes: [[1, 3, 2, 2]]),
     Case(className: "UpSampling2D", config: ["interpolation": "bilinear", "size": [2, 3]], shapes: [[1, 3, 2, 2]]),
@@ -98,8 +101,11 @@ import XferGraph
     Case(className: "Normalization", config: ["mean": 1.0, "variance": 4.0], shapes: [[3, 4]]),
     Case(className: "Resizing", config: ["height": 3, "width": 7], shapes: [[2, 4, 5, 2]]),
     Case(className: "Resizing", config: ["height": 3, "width": 7, "interpolation": "nearest"], shapes: [[2, 4, 5, 2]]),
-    Case(className: "Resizing", config: ["height": 7, "width": 3, "interpolation": "lanczos3", "antialias": true], shapes: [[2, 4, 5, 2]]),
-    Case(className: "Resizing", config: ["height": 3, "width": 2, "interpolation": "area", "pad_to_aspect_ratio": true], shapes: [[2, 4, 5, 2]]),
+    Case(
+      className: "Resizing", config: ["height": 7, "width": 3, "interpolation": "lanczos3", "antialias": true], shapes: [[2, 4, 5, 2]]),
+    Case(
+      className: "Resizing", config: ["height": 3, "width": 2, "interpolation": "area", "pad_to_aspect_ratio": true],
+      shapes: [[2, 4, 5, 2]]),
     Case(className: "CenterCrop", config: ["height": 2, "width": 6], shapes: [[2, 4, 5, 2]]),
     Case(className: "RandomFlip", config: ["seed": 7], shapes: [[4, 2, 3, 2]]),
     Case(className: "ChannelReorder", config: ["order": [2, 0, 1]], shapes: [[2, 2, 3]]),

@@ -6,7 +6,8 @@ import XferGraph
 
 /// A list of cases Keras made; see Tests/goldens.
 func goldens(_ name: String) -> [JSONValue] {
-  let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("goldens/\(name)")
+  let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent(
+    "goldens/\(name)")
   guard let text = try? Data(contentsOf: path), let json = try? JSONValue(parsing: text, what: name) else { return [] }
   return json.arrayValue ?? []
 }
@@ -46,7 +47,8 @@ func near(_ a: [Double], _ b: [Double], _ tolerance: Double = 2e-5) -> Bool {
       let weights = given.isNull ? nil : try given.tensor()
       let wanted = try #require(result["value"])
       let value = try loss(truth, prediction, sampleWeight: weights)
-      #expect(near(value.floats.map(Double.init), wanted.numbers), "\(name) \(config) \(reduction): \(value.floats), Keras has \(wanted.numbers)")
+      #expect(
+        near(value.floats.map(Double.init), wanted.numbers), "\(name) \(config) \(reduction): \(value.floats), Keras has \(wanted.numbers)")
       guard let gradient = result["gradient"] else { continue }
       // The prediction is a trainable shift of zeros: its gradient is that of the weight, which has the batch as a dimension.
       let shift = try Shift(shape: prediction.shape)
@@ -58,7 +60,9 @@ func near(_ a: [Double], _ b: [Double], _ tolerance: Double = 2e-5) -> Bool {
       let flat = Unbatched(loss, shape: prediction.shape)
       let scalar = try flat(truth, shift(zeros, tape: tape), sampleWeight: weights, tape: tape)
       let found = try #require(try tape.gradient(scalar, shift.weights)[0])
-      #expect(near(found.floats.map(Double.init), gradient.numbers), "\(name) \(config) \(reduction): gradient \(found.floats), Keras has \(gradient.numbers)")
+      #expect(
+        near(found.floats.map(Double.init), gradient.numbers),
+        "\(name) \(config) \(reduction): gradient \(found.floats), Keras has \(gradient.numbers)")
     }
   }
 
@@ -77,8 +81,10 @@ func near(_ a: [Double], _ b: [Double], _ tolerance: Double = 2e-5) -> Bool {
   }
 
   @Test func namesAndShortForms() throws {
-    for (name, wanted) in [("mse", "MeanSquaredError"), ("MAE", "MeanAbsoluteError"), ("bce", "BinaryCrossentropy"), ("kld", "KLDivergence"),
-      ("huber", "Huber"), ("log_cosh", "LogCosh"), ("categorical_focal_crossentropy", "CategoricalFocalCrossentropy")] {
+    for (name, wanted) in [
+      ("mse", "MeanSquaredError"), ("MAE", "MeanAbsoluteError"), ("bce", "BinaryCrossentropy"), ("kld", "KLDivergence"),
+      ("huber", "Huber"), ("log_cosh", "LogCosh"), ("categorical_focal_crossentropy", "CategoricalFocalCrossentropy"),
+    ] {
       let loss = try Loss.make(name)
       #expect(type(of: loss).className == wanted && loss.name == name)
     }

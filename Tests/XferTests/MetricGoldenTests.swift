@@ -22,8 +22,10 @@ import XferCore
         let found = try metric.resultTensor()
         let wanted = try #require(update["result"])
         let shape = wanted["shape"]?.arrayValue?.compactMap(\.intValue) ?? []
-        #expect(found.shape == shape && near(found.floats.map(Double.init), wanted.numbers),
-          "\(name) \(example["config"]?.text() ?? "") batch \(batch), round \(round): \(found.shape) \(found.floats), Keras has \(wanted.numbers)")
+        #expect(
+          found.shape == shape && near(found.floats.map(Double.init), wanted.numbers),
+          "\(name) \(example["config"]?.text() ?? "") batch \(batch), round \(round): \(found.shape) \(found.floats), Keras has \(wanted.numbers)"
+        )
         twin.restore(metric.state)
         #expect(twin.result == metric.result || metric.result.isNaN, "\(name): state does not carry the result over")
       }
@@ -43,7 +45,9 @@ import XferCore
     // Where Keras prints a tensor in place of its numbers, and names the platform's integer.
     for (key, value) in wanted where value.stringValue?.hasPrefix("tf.Tensor") == true { (wanted[key], found[key]) = (nil, nil) }
     if wanted["dtype"] == "int64" { wanted["dtype"] = "int" }
-    #expect(JSONValue.object(found).numerically(.object(wanted)), "\(name) \(JSONValue.object(found).text()), Keras has \(JSONValue.object(wanted).text())")
+    #expect(
+      JSONValue.object(found).numerically(.object(wanted)),
+      "\(name) \(JSONValue.object(found).text()), Keras has \(JSONValue.object(wanted).text())")
   }
 
   @Test func accuracyChoosesByShapes() throws {

@@ -11,7 +11,9 @@ import XferCore
       .init(className: "Op", config: ["op": .string(name), "arguments": arguments], shapes: shapes)
     }
     // Functions whose inputs are to be positive have their gradients in the conformance tests.
-    var cases = ["negative", "square", "exp", "expm1", "sin", "cos", "tanh", "erf", "sigmoid", "softplus", "softsign", "silu", "gelu", "elu", "selu"].map {
+    var cases = [
+      "negative", "square", "exp", "expm1", "sin", "cos", "tanh", "erf", "sigmoid", "softplus", "softsign", "silu", "gelu", "elu", "selu",
+    ].map {
       op($0, matrix)
     }
     cases += ["add", "subtract", "multiply", "maximum", "minimum"].map { op($0, [[3, 4], [3, 4]]) }
@@ -25,7 +27,8 @@ import XferCore
       op("slice", [[2, 5]], ["from": 1, "count": 3]), op("take", [[2, 5]], ["indices": [4, 0, 4]]), op("matmul", [[2, 3, 4], [2, 4, 2]]),
       op("clip", matrix, ["x_min": -0.5, "x_max": 0.5]),
       .init(
-        className: "Op", config: ["op": "matmul", "operands": [["input": 0], ["constant": [1, 2, 3, 4, 5, 6, 7, 8], "shape": [4, 2]]]], shapes: matrix),
+        className: "Op", config: ["op": "matmul", "operands": [["input": 0], ["constant": [1, 2, 3, 4, 5, 6, 7, 8], "shape": [4, 2]]]],
+        shapes: matrix),
       .init(
         className: "Op", config: ["op": "where", "operands": [["constant": [1, 0, 1, 0], "shape": [4]], ["input": 0], ["input": 1]]],
         shapes: [[3, 4], [3, 4]]),
@@ -37,15 +40,20 @@ import XferCore
     try LayerGradientTests().gradientsMatchDifferences(example)
   }
 
-  @Test(arguments: [
-    (["op": "sinus"], "unknown function 'sinus'"), (["op": "sum"], "'axis' is wanted"), (["op": "sum", "arguments": ["axis": 0]], "axis 0 is the batch"),
-    (["op": "sum", "arguments": ["axis": 7]], "axis 7 does not exist"), (["op": "tanh", "arguments": ["axis": 1]], "unknown argument 'axis'"),
-    (["op": "reshape", "arguments": ["newshape": [1, 5]]], "cannot be read as"), (["op": "reshape", "arguments": ["newshape": [1, -1, -1]]], "cannot be read as"),
-    (["op": "add"], "add takes 2, 1 were given"), (["op": "add", "operands": [["input": 0], ["input": 4]]], "wants input 4"),
-    (["op": "add", "operands": [["input": 0], ["constant": [1, 2], "shape": [3]]]], "'operands' is to be"),
-    (["op": "slice", "arguments": ["from": 3, "count": 3]], "3 elements from 3"), (["op": "take", "arguments": ["indices": [4]]], "from 0 to 3"),
-    (["op": "transpose", "arguments": ["axes": [1, 0]]], "begins with 0"),
-  ] as [(JSONValue, String)])
+  @Test(
+    arguments: [
+      (["op": "sinus"], "unknown function 'sinus'"), (["op": "sum"], "'axis' is wanted"),
+      (["op": "sum", "arguments": ["axis": 0]], "axis 0 is the batch"),
+      (["op": "sum", "arguments": ["axis": 7]], "axis 7 does not exist"),
+      (["op": "tanh", "arguments": ["axis": 1]], "unknown argument 'axis'"),
+      (["op": "reshape", "arguments": ["newshape": [1, 5]]], "cannot be read as"),
+      (["op": "reshape", "arguments": ["newshape": [1, -1, -1]]], "cannot be read as"),
+      (["op": "add"], "add takes 2, 1 were given"), (["op": "add", "operands": [["input": 0], ["input": 4]]], "wants input 4"),
+      (["op": "add", "operands": [["input": 0], ["constant": [1, 2], "shape": [3]]]], "'operands' is to be"),
+      (["op": "slice", "arguments": ["from": 3, "count": 3]], "3 elements from 3"),
+      (["op": "take", "arguments": ["indices": [4]]], "from 0 to 3"),
+      (["op": "transpose", "arguments": ["axes": [1, 0]]], "begins with 0"),
+    ] as [(JSONValue, String)])
   func refusals(_ config: JSONValue, _ wanted: String) throws {
     let error = #expect(throws: XferError.self) { try LayerRegistry.make("Op", config: config)(Input(shape: [4])) }
     #expect(error?.message.contains(wanted) == true, "\(error?.message ?? "")")
@@ -53,7 +61,8 @@ import XferCore
 
   @Test func parametersAreWeights() throws {
     let input = try Input(shape: [3])
-    let weight = try LayerRegistry.make("Parameter", config: ["shape": [3, 2], "initializer": "ones", "weight_name": "kernel", "name": "mine"])
+    let weight = try LayerRegistry.make(
+      "Parameter", config: ["shape": [3, 2], "initializer": "ones", "weight_name": "kernel", "name": "mine"])
     let product = try LayerRegistry.make("Op", config: ["op": "matmul", "operands": [["input": 0], ["weight": 1]]])
     let model = try Model(inputs: [input], outputs: [product([input, weight(input)])])
     #expect(model.weights.map(\.path) == ["mine/kernel"])

@@ -34,7 +34,8 @@ import XferGraph
     let state = try optimizer.stateVariables
     let wanted = try #require(example["state"]?.arrayValue)
     // Keras names slots "kernel_momentum", with the optimizer's name in the path alone.
-    #expect(state.map { String($0.name.drop { $0 != "/" }.dropFirst()) } == wanted.map { plain($0.arrayValue?[0].stringValue ?? "") }, "\(what)")
+    #expect(
+      state.map { String($0.name.drop { $0 != "/" }.dropFirst()) } == wanted.map { plain($0.arrayValue?[0].stringValue ?? "") }, "\(what)")
     for (own, other) in zip(state, wanted) {
       let difference = largestDifference(own.tensor.floats, try #require(other.arrayValue)[1].floats)
       #expect(difference < 3e-6, "\(what): \(own.name) off by \(difference)")
@@ -63,7 +64,9 @@ import XferGraph
       let again = try Optimizer.make(name, config: optimizer.config).config
       #expect(Set(own.keys) == Set(wanted.keys), "\(name)")
       for (key, value) in wanted where own[key] != value {
-        #expect(own[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(name): \(key) is \(own[key]?.text() ?? "missing"), Keras has \(value.text())")
+        #expect(
+          own[key]?.doubleValue == value.doubleValue && value.doubleValue != nil,
+          "\(name): \(key) is \(own[key]?.text() ?? "missing"), Keras has \(value.text())")
       }
       #expect(again == optimizer.config)
     }
@@ -87,7 +90,9 @@ import XferGraph
       }
       let (own, wanted) = (try #require(schedule.config["config"]?.objectValue), try #require(json["config"]?.objectValue))
       #expect(Set(own.keys) == Set(wanted.keys))
-      for (key, value) in wanted where own[key] != value { #expect(own[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(key)") }
+      for (key, value) in wanted where own[key] != value {
+        #expect(own[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(key)")
+      }
     }
   }
 
@@ -106,8 +111,10 @@ import XferGraph
 
   @Test func badOptionsAreRefusedByName() throws {
     let cases: [(String, JSONValue, String)] = [
-      ("Adam", ["clipnorm": 1.0, "clipvalue": 1.0], "clipnorm"), ("Adam", ["gradient_accumulation_steps": 1], "gradient_accumulation_steps"),
-      ("Adam", ["use_ema": true, "ema_momentum": 1.5], "ema_momentum"), ("Adam", ["use_ema": true, "ema_overwrite_frequency": 0], "ema_overwrite_frequency"),
+      ("Adam", ["clipnorm": 1.0, "clipvalue": 1.0], "clipnorm"),
+      ("Adam", ["gradient_accumulation_steps": 1], "gradient_accumulation_steps"),
+      ("Adam", ["use_ema": true, "ema_momentum": 1.5], "ema_momentum"),
+      ("Adam", ["use_ema": true, "ema_overwrite_frequency": 0], "ema_overwrite_frequency"),
       ("Ftrl", ["beta": 0.1, "learning_rate_power": 0.5], "learning_rate_power"), ("Lion", ["beta_1": 0.0], "beta_1"),
       ("SGD", ["momentum": 2.0], "momentum"), ("Adam", ["beta1": 0.5], "beta_1"), ("Adm", [:], "Adam"),
       ("Adam", ["learning_rate": ["class_name": "CosinDecay", "config": [:]]], "CosineDecay"),
@@ -132,7 +139,10 @@ import XferGraph
     let pair = try ["still", "moving"].map { Variable(name: "w", path: $0, tensor: try Tensor([1])) }
     try adam.apply([Tensor([1]), Tensor([1])], to: pair)
     #expect(pair[0].values == [1] && pair[1].values[0] < 0.9)
-    #expect(try Optimizer.make("sgd", config: optimizer.config).learningRateMultipliers.map(\.pattern) == ["base/*/bias", "base/*", "h?ad/kernel"])
+    #expect(
+      try Optimizer.make("sgd", config: optimizer.config).learningRateMultipliers.map(\.pattern) == [
+        "base/*/bias", "base/*", "h?ad/kernel",
+      ])
   }
 
   @Test func excludedWeightsDoNotDecay() throws {

@@ -17,7 +17,8 @@ import XferGraph
 
   static let layers: [(String, JSONValue)] = [
     ("Dropout", ["rate": 0.3, "noise_shape": [nil, 1, nil, 3], "seed": 5]), ("SpatialDropout2D", ["rate": 0.3, "seed": 5]),
-    ("GaussianNoise", ["stddev": 0.5, "seed": 5]), ("GaussianDropout", ["rate": 0.2, "seed": 5]), ("AlphaDropout", ["rate": 0.2, "seed": 5]),
+    ("GaussianNoise", ["stddev": 0.5, "seed": 5]), ("GaussianDropout", ["rate": 0.2, "seed": 5]),
+    ("AlphaDropout", ["rate": 0.2, "seed": 5]),
     ("RandomFlip", ["seed": 5]), ("RandomRotation", ["factor": 0.2, "seed": 5]), ("RandomZoom", ["height_factor": 0.3, "seed": 5]),
     ("RandomTranslation", ["height_factor": 0.3, "width_factor": 0.2, "seed": 5]), ("RandomCrop", ["height": 3, "width": 2, "seed": 5]),
     ("RandomContrast", ["factor": 0.5, "value_range": [-9, 9], "seed": 5]),
@@ -54,7 +55,9 @@ import XferGraph
       }
     }
     #expect(abs(Double(dropped) / 10000 - 0.25) < 0.02)
-    #expect(throws: XferError.self) { try make("Dropout", ["rate": 0.25, "noise_shape": [nil, 3, nil]])(ones([2, 4, 5]), training: true) }
+    #expect(throws: XferError.self) {
+      try make("Dropout", ["rate": 0.25, "noise_shape": [nil, 3, nil]])(ones([2, 4, 5]), training: true)
+    }
   }
 
   @Test func spatialDropoutDropsWholeChannels() throws {
@@ -110,7 +113,9 @@ import XferGraph
     let x = try randomTensor([300, 4, 4, 1], seed: 22, scale: 0.1)
     let bright = try make("RandomBrightness", ["factor": [-0.1, 0.3], "value_range": [-5, 5], "seed": 4])(x, training: true)
     let deltas = (0..<300).map { bright.floats[$0 * 16] - x.floats[$0 * 16] }
-    for image in 0..<300 { for i in 0..<16 { #expect(abs(bright.floats[image * 16 + i] - x.floats[image * 16 + i] - deltas[image]) < 1e-5) } }
+    for image in 0..<300 {
+      for i in 0..<16 { #expect(abs(bright.floats[image * 16 + i] - x.floats[image * 16 + i] - deltas[image]) < 1e-5) }
+    }
     #expect(deltas.allSatisfy { (-1.0001...3.0001).contains($0) })
     #expect(abs(mean(deltas) - 1) < 0.2)
     #expect(abs(deviation(deltas) - 4 / 12.0.squareRoot()) < 0.15)
@@ -146,7 +151,8 @@ import XferGraph
     // The column an off-centre point lands in tells the angle's cosine.
     var x = [Float](repeating: 0, count: 200 * 21 * 21)
     for image in 0..<200 { x[image * 441 + 10 * 21 + 20] = 1 }
-    let y = try make("RandomRotation", ["factor": 0.25, "fill_mode": "constant", "seed": 2])(Tensor(x, shape: [200, 21, 21, 1]), training: true)
+    let y = try make("RandomRotation", ["factor": 0.25, "fill_mode": "constant", "seed": 2])(
+      Tensor(x, shape: [200, 21, 21, 1]), training: true)
     var (up, down) = (0, 0)
     for image in 0..<200 {
       let rows = (0..<21).map { row in (0..<21).reduce(Float(0)) { $0 + y.floats[image * 441 + row * 21 + $1] } }
@@ -167,10 +173,13 @@ import XferGraph
 
   @Test func argumentsAreRefusedByName() {
     for (name, config, word) in [
-      ("RandomRotation", ["factor": 2.0], "factor"), ("RandomZoom", ["height_factor": -1.0], "height_factor"), ("RandomZoom", [:], "height_factor"),
+      ("RandomRotation", ["factor": 2.0], "factor"), ("RandomZoom", ["height_factor": -1.0], "height_factor"),
+      ("RandomZoom", [:], "height_factor"),
       ("RandomTranslation", ["height_factor": 0.1], "width_factor"), ("RandomContrast", ["factor": 1.5], "factor"),
-      ("RandomRotation", ["factor": 0.1, "fill_mode": "edge"], "edge"), ("RandomRotation", ["factor": 0.1, "interpolation": "cubic"], "interpolation"),
-      ("RandomFlip", ["data_format": "channels_first"], "data_format"), ("RandomFlip", ["bounding_box_format": "xyxy"], "bounding_box_format"),
+      ("RandomRotation", ["factor": 0.1, "fill_mode": "edge"], "edge"),
+      ("RandomRotation", ["factor": 0.1, "interpolation": "cubic"], "interpolation"),
+      ("RandomFlip", ["data_format": "channels_first"], "data_format"),
+      ("RandomFlip", ["bounding_box_format": "xyxy"], "bounding_box_format"),
       ("Resizing", ["height": 2, "width": 2, "interpolation": "linear"], "linear"),
       ("Resizing", ["height": 2, "width": 2, "crop_to_aspect_ratio": true, "pad_to_aspect_ratio": true], "pad_to_aspect_ratio"),
       ("Normalization", ["mean": 1.0], "variance"), ("GroupNormalization", ["groups": 0], "groups"),
@@ -197,7 +206,9 @@ import XferGraph
       let set = Normalization(axis: axis)
       try set.adapt(ArrayDataset(x: data, y: Tensor(zeros: [10]), batchSize: 4))
       for layer in [parts, set] {
-        for (a, b) in zip(layer.weights, whole.weights) { #expect(zip(a.values, b.values).allSatisfy { abs($0 - $1) < 1e-5 }, "\(axis) \(a.name)") }
+        for (a, b) in zip(layer.weights, whole.weights) {
+          #expect(zip(a.values, b.values).allSatisfy { abs($0 - $1) < 1e-5 }, "\(axis) \(a.name)")
+        }
       }
       // What is adapted has mean 0 and variance 1 for each place kept.
       let again = Normalization(axis: axis)

@@ -35,7 +35,9 @@ import XferGraph
       }
       config["activity_regularizer"] = "l1"
       let layer = try LayerRegistry.make(name, config: .object(config))
-      let model = try { let input = try Input(shape: shape); return try Model(input, layer(input)) }()
+      let model = try {
+        let input = try Input(shape: shape); return try Model(input, layer(input))
+      }()
       try fill(model)
       let wanted = layer.trainableWeights.map { $0.values.reduce(0) { $0 + $1 * $1 } * 0.5 }
       let found = try model.losses().map { $0.floats[0] }
@@ -57,8 +59,12 @@ import XferGraph
 
   @Test func point5PenaltiesCountInFitAndEvaluate() throws {
     func model(_ regularized: Bool) throws -> Model {
-      let config: JSONValue = regularized
-        ? ["units": 1, "kernel_regularizer": ["class_name": "L2", "config": ["l2": 0.1]], "activity_regularizer": ["class_name": "L1L2", "config": ["l1": 0.2]]]
+      let config: JSONValue =
+        regularized
+        ? [
+          "units": 1, "kernel_regularizer": ["class_name": "L2", "config": ["l2": 0.1]],
+          "activity_regularizer": ["class_name": "L1L2", "config": ["l1": 0.2]],
+        ]
         : ["units": 1]
       let input = try Input(shape: [3])
       let made = try Model(input, LayerRegistry.make("Dense", config: config)(input))
@@ -148,14 +154,20 @@ import XferGraph
       let (a, b) = (try #require(own["config"]?.objectValue), try #require(json["config"]?.objectValue))
       // Keras 3.15 forgets Identity's gain.
       #expect(Set(a.keys).subtracting(own["class_name"] == "Identity" ? ["gain"] : []) == Set(b.keys), "\(json.text())")
-      for (key, value) in b where a[key] != value { #expect(a[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(key)") }
+      for (key, value) in b where a[key] != value {
+        #expect(a[key]?.doubleValue == value.doubleValue && value.doubleValue != nil, "\(key)")
+      }
       #expect(try Initializer(own, default: .zeros, layer: "test") == initializer)
     }
   }
 
   @Test func seedsAreHonoured() throws {
-    for (name, config) in [("GlorotUniform", [:]), ("Orthogonal", [:]), ("TruncatedNormal", [:]), ("RandomUniform", [:])] as [(String, [String: JSONValue])] {
-      let made = try [1, 1, 2].map { try Initializer(className: name, config: .object(config.merging(["seed": .int($0)]) { $1 })).make([8, 5]).floats }
+    for (name, config) in [("GlorotUniform", [:]), ("Orthogonal", [:]), ("TruncatedNormal", [:]), ("RandomUniform", [:])]
+      as [(String, [String: JSONValue])]
+    {
+      let made = try [1, 1, 2].map {
+        try Initializer(className: name, config: .object(config.merging(["seed": .int($0)]) { $1 })).make([8, 5]).floats
+      }
       #expect(made[0] == made[1] && made[0] != made[2], "\(name)")
     }
   }

@@ -83,12 +83,14 @@ import XferCore
       """
     #expect(text.contains(wanted))
     #expect(text.hasPrefix("Model: \"xception\"\n┏━━━━━━━━━━━━━━━━━━━━━┳"))
-    #expect(text.hasSuffix("""
-       Total params: 20,861,480 (79.58 MB)
-       Trainable params: 20,806,952 (79.37 MB)
-       Non-trainable params: 54,528 (213.00 KB)
+    #expect(
+      text.hasSuffix(
+        """
+         Total params: 20,861,480 (79.58 MB)
+         Trainable params: 20,806,952 (79.37 MB)
+         Non-trainable params: 54,528 (213.00 KB)
 
-      """))
+        """))
   }
 
   @Test func aCompiledModelCountsItsOptimizer() throws {

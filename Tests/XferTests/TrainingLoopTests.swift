@@ -6,7 +6,8 @@ import XferCore
 
 /// The numbers of Tests/goldens/training_loop.py.
 private func golden(_ key: String) throws -> JSONValue {
-  let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(path: "goldens/training_loop.json")
+  let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().appending(
+    path: "goldens/training_loop.json")
   return try #require(JSONValue(parsing: Data(contentsOf: path), what: path.path)[key])
 }
 
@@ -45,7 +46,8 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     for (name, values) in wanted {
       let numbers = values.arrayValue?.compactMap(\.doubleValue) ?? []
       let found = history.values[name] ?? []
-      #expect(found.count == numbers.count && zip(found, numbers).allSatisfy { abs($0 - $1) < 2e-5 }, "\(name): \(found), Keras has \(numbers)")
+      #expect(
+        found.count == numbers.count && zip(found, numbers).allSatisfy { abs($0 - $1) < 2e-5 }, "\(name): \(found), Keras has \(numbers)")
     }
   }
 
@@ -120,7 +122,8 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     let model = try several()
     let before = model.layers.first { $0.name == "q" }?.weights.map(\.values)
     let trainer = try model.compile(
-      optimizer: SGD(learningRate: 0.1), outputs: [CompiledOutput("p", loss: BinaryCrossentropy(fromLogits: true)), CompiledOutput("q", loss: nil)])
+      optimizer: SGD(learningRate: 0.1),
+      outputs: [CompiledOutput("p", loss: BinaryCrossentropy(fromLogits: true)), CompiledOutput("q", loss: nil)])
     #expect(trainer.logNames == ["loss"])
     let inputs = [try wave([4, 3], 0.1), try wave([4, 2], 0.2)]
     let logs = try model.trainOnBatch(Batch(inputs: inputs, targets: [signs(wave([4, 1], 0.3))]))
@@ -128,7 +131,9 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     #expect(model.layers.first { $0.name == "q" }?.weights.map(\.values) == before)
     #expect(throws: XferError.self) { try model.trainOnBatch(Batch(inputs: inputs)) }
     #expect(throws: XferError.self) { try model.trainOnBatch(Batch(inputs: inputs, targets: [nil, nil])) }
-    #expect(throws: XferError.self) { try model.compile(optimizer: SGD(), outputs: [CompiledOutput("p", loss: nil), CompiledOutput("q", loss: nil)]) }
+    #expect(throws: XferError.self) {
+      try model.compile(optimizer: SGD(), outputs: [CompiledOutput("p", loss: nil), CompiledOutput("q", loss: nil)])
+    }
   }
 
   // MARK: Points
@@ -137,11 +142,13 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     let model = try several()
     let (sgd, loss) = (try SGD(learningRate: 0.1), SparseCategoricalCrossentropy(fromLogits: true))
     try model.compile(
-      optimizer: sgd, outputs: [CompiledOutput("p", loss: BinaryCrossentropy()), CompiledOutput("q", loss: loss, metrics: [SparseCategoricalAccuracy()])])
+      optimizer: sgd,
+      outputs: [CompiledOutput("p", loss: BinaryCrossentropy()), CompiledOutput("q", loss: loss, metrics: [SparseCategoricalAccuracy()])])
     let kept = try model.compile(
       optimizer: SGD(), outputs: [CompiledOutput("p", loss: BinaryCrossentropy()), CompiledOutput("q", loss: loss)], keepMetrics: true)
     #expect(kept.logNames.last == "q_sparse_categorical_accuracy")
-    let dropped = try model.compile(optimizer: SGD(), outputs: [CompiledOutput("p", loss: BinaryCrossentropy()), CompiledOutput("q", loss: loss)])
+    let dropped = try model.compile(
+      optimizer: SGD(), outputs: [CompiledOutput("p", loss: BinaryCrossentropy()), CompiledOutput("q", loss: loss)])
     #expect(dropped.logNames == ["loss", "p_loss", "q_loss"])
   }
 
@@ -150,7 +157,11 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     try fillWithWaves(model)
     try model.compile(
       optimizer: SGD(learningRate: 0.1),
-      outputs: [CompiledOutput("p", loss: BinaryCrossentropy(fromLogits: true), metrics: [BinaryAccuracy(threshold: 0)], weightedMetrics: [BinaryAccuracy(threshold: 0)])])
+      outputs: [
+        CompiledOutput(
+          "p", loss: BinaryCrossentropy(fromLogits: true), metrics: [BinaryAccuracy(threshold: 0)],
+          weightedMetrics: [BinaryAccuracy(threshold: 0)])
+      ])
     let (x, y) = try data()
     var options = FitOptions()
     options.epochs = 3
@@ -174,7 +185,8 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     let none = try run { $0.epochs = 0 }
     #expect(none.epochs.isEmpty && calls == ["trainBegin0.0", "trainEnd0.0"])
     let steps = try run { ($0.epochs, $0.stepsPerEpoch) = (2, 2) }
-    #expect(steps.epochs == [0, 1] && calls.filter { $0.hasPrefix("batchEnd") } == ["batchEnd0.0", "batchEnd0.1", "batchEnd1.0", "batchEnd1.1"])
+    #expect(
+      steps.epochs == [0, 1] && calls.filter { $0.hasPrefix("batchEnd") } == ["batchEnd0.0", "batchEnd0.1", "batchEnd1.0", "batchEnd1.1"])
     let late = try run { ($0.epochs, $0.initialEpoch) = (5, 3) }
     #expect(late.epochs == [3, 4])
     let validated = try run {
@@ -186,7 +198,8 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
       ($0.epochs, $0.validationFrequency, $0.validationSteps) = (4, .epochs([1, 4]), 1)
       $0.validation = try? ArrayDataset(x: x, y: y, batchSize: 2)
     }
-    #expect(listed.values["val_loss"]?.count == 2 && calls.filter { $0.hasPrefix("testBatchEnd") } == ["testBatchEnd0.0", "testBatchEnd3.0"])
+    #expect(
+      listed.values["val_loss"]?.count == 2 && calls.filter { $0.hasPrefix("testBatchEnd") } == ["testBatchEnd0.0", "testBatchEnd3.0"])
   }
 
   /// Four batches in epochs of three steps: the second epoch goes on with the fourth, and runs out.
@@ -218,10 +231,12 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     second.onEpochEnd = { _, logs, _ in seen = logs["mine"] }
     options.callbacks = [first, second]
     let history = try single().fit(ArrayDataset(x: x, y: y, batchSize: 2), options: options)
-    #expect(calls == [
-      "trainBegin 0 ", "epochBegin 0 ", "batchBegin 0 ", "batchEnd 0 loss", "batchBegin 1 ", "batchEnd 1 loss", "testBegin 0 ", "testBatchBegin 0 ",
-      "testBatchEnd 0 loss", "testEnd 0 loss", "epochEnd 0 loss,val_loss", "trainEnd 0 loss,val_loss,mine",
-    ])
+    #expect(
+      calls == [
+        "trainBegin 0 ", "epochBegin 0 ", "batchBegin 0 ", "batchEnd 0 loss", "batchBegin 1 ", "batchEnd 1 loss", "testBegin 0 ",
+        "testBatchBegin 0 ",
+        "testBatchEnd 0 loss", "testEnd 0 loss", "epochEnd 0 loss,val_loss", "trainEnd 0 loss,val_loss,mine",
+      ])
     #expect(seen == 7 && history.values["mine"] == [7])
   }
 
@@ -253,7 +268,9 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
   // MARK: Callbacks
 
   /// A fit whose validation loss is scripted, one number an epoch.
-  private func scripted(_ golden: JSONValue, _ className: String, _ hear: @escaping (Callback, TrainingState) -> Void = { _, _ in }) throws -> (History, Callback) {
+  private func scripted(_ golden: JSONValue, _ className: String, _ hear: @escaping (Callback, TrainingState) -> Void = { _, _ in }) throws
+    -> (History, Callback)
+  {
     let script = golden["script"]?.arrayValue?.compactMap(\.doubleValue) ?? []
     let callback = try Callback.make(className, config: golden["config"] ?? [:])
     var options = FitOptions()
@@ -341,7 +358,8 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
   @Test func pythonsFormatOfPaths() throws {
     let values: [String: FormatValue] = ["epoch": .int(3), "loss": .double(0.12345), "val_loss": .double(-1.5)]
     let cases = [
-      "a{epoch:02d}-{loss:.2f}.keras": "a03-0.12.keras", "{epoch}": "3", "{loss}": "0.12345", "{epoch:4d}|": "   3|", "{val_loss:08.3f}": "-001.500",
+      "a{epoch:02d}-{loss:.2f}.keras": "a03-0.12.keras", "{epoch}": "3", "{loss}": "0.12345", "{epoch:4d}|": "   3|",
+      "{val_loss:08.3f}": "-001.500",
       "{{{epoch}}}": "{3}", "{loss:.1e}": "1.2e-01", "{epoch:.1f}": "3.0",
     ]
     for (text, wanted) in cases { #expect(try format(text, values) == wanted) }
@@ -361,7 +379,9 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
       _ = try single().fit(ArrayDataset(x: x, y: y), options: options)
     }
     let lines = try String(contentsOfFile: path, encoding: .utf8).components(separatedBy: "\r\n")
-    #expect(lines.count == 4 && lines[0] == "epoch,loss,val_loss" && lines[1] == lines[2] && lines[1].hasPrefix("0,0.") && lines[1].hasSuffix(",NA"))
+    #expect(
+      lines.count == 4 && lines[0] == "epoch,loss,val_loss" && lines[1] == lines[2] && lines[1].hasPrefix("0,0.")
+        && lines[1].hasSuffix(",NA"))
   }
 
   @Test func tensorBoardWritesGoodRecords() throws {

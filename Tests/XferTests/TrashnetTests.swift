@@ -31,9 +31,11 @@ struct TrashnetTests {
     let validation = try ImageFolderDataset(SharedData.path("data/trashnet/val"), options)
     #expect(train.count == 240 && validation.count == 120 && train.classNames.count == 6)
 
-    let base = try Application.make(architecture, config: [
-      "weights": .string(weights), "input_shape": [.int(size), .int(size), 3], "include_top": false, "preprocessing": true,
-    ])
+    let base = try Application.make(
+      architecture,
+      config: [
+        "weights": .string(weights), "input_shape": [.int(size), .int(size), 3], "include_top": false, "preprocessing": true,
+      ])
     base.trainable = false
     let input = try Input(shape: [size, size, 3])
     // Tests run side by side and draw from one stream of seeds: a head that begins at zero is the same in each run.
@@ -62,7 +64,8 @@ struct TrashnetTests {
     fit.epochs = 2
     let tuned = try model.fit(train, options: fit)
     let bestTuned = tuned.values["val_accuracy"]?.max() ?? 0
-    print("trashnet, \(architecture): val_accuracy after the head \(best), fine-tuned \(bestTuned)",
+    print(
+      "trashnet, \(architecture): val_accuracy after the head \(best), fine-tuned \(bestTuned)",
       head.values["val_accuracy"] ?? [], tuned.values["val_accuracy"] ?? [], head.seconds, tuned.seconds)
     #expect(best >= 0.70)
     #expect(bestTuned >= best, "fine-tuning does not lower the best")

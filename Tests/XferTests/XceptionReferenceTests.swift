@@ -9,9 +9,11 @@ struct XceptionReferenceTests {
   private static let folder = "reference/xception"
 
   private func base() throws -> Model {
-    try Application.make("Xception", config: [
-      "weights": .string(SharedData.path("\(Self.folder)/xception_notop_legacy.h5")), "input_shape": [150, 150, 3], "include_top": false,
-    ])
+    try Application.make(
+      "Xception",
+      config: [
+        "weights": .string(SharedData.path("\(Self.folder)/xception_notop_legacy.h5")), "input_shape": [150, 150, 3], "include_top": false,
+      ])
   }
 
   private func images(_ name: String) throws -> Tensor {
@@ -83,7 +85,8 @@ struct XceptionReferenceTests {
     #expect(statistics.map(\.values) == before, "BatchNorm statistics are bit-equal")
     let features = try base(images("input_u8"))
     let reference = try SharedData.npy("\(Self.folder)/finetune_inference_features.npy")
-    #expect(relativeError(features.floats, reference.floats) < 5e-3, "Keras' own float32 variants lie up to 2.8e-3 apart after these five steps")
+    #expect(
+      relativeError(features.floats, reference.floats) < 5e-3, "Keras' own float32 variants lie up to 2.8e-3 apart after these five steps")
   }
 
   @Test(.enabled(if: availableBackends.contains("simd"), "skipped: no simd plugin"))
@@ -116,8 +119,9 @@ struct XceptionReferenceTests {
     }
     samples.sort()
     let (median, worst) = (samples[samples.count / 2], samples.last ?? .nan)
-    print("first-step gradients: \(checked) tensors, samples off by \(median) (median), \(worst) (worst) of their tensor's RMS; "
-      + "norms by \(norms), block14_sepconv2 by \(last)")
+    print(
+      "first-step gradients: \(checked) tensors, samples off by \(median) (median), \(worst) (worst) of their tensor's RMS; "
+        + "norms by \(norms), block14_sepconv2 by \(last)")
     #expect(checked == 154)
     #expect(norms < 5e-3 && last < 1e-3 && median < 5e-3 && worst < 5e-2)
   }

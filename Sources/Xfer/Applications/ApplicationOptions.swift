@@ -17,7 +17,8 @@ struct ApplicationOptions {
     includeTop = try config.bool("include_top", false)
     classes = try config.int("classes", 1000)
     // An explicit null asks for the logits, as in Keras; a missing key for probabilities.
-    classifierActivation = json["classifier_activation"]?.isNull == true
+    classifierActivation =
+      json["classifier_activation"]?.isNull == true
       ? .linear : try ActivationFunction(config.value("classifier_activation") ?? "softmax", layer: kind.name)
     pooling = try config.value("pooling").map { _ in try config.string("pooling", "") }
     preprocessing = try config.bool("preprocessing", false)

@@ -27,12 +27,14 @@ final class BatchLoader: @unchecked Sendable {
     pthread_mutex_init(lock, nil)
     pthread_cond_init(changed, nil)
     let start = Unmanaged.passUnretained(self).toOpaque()
-    let failure = pthread_create(&thread, nil, { argument in
-      guard let argument else { return nil }
-      // The owner joins this thread before it lets the loader go.
-      Unmanaged<BatchLoader>.fromOpaque(argument).takeUnretainedValue().work()
-      return nil
-    }, start)
+    let failure = pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument else { return nil }
+        // The owner joins this thread before it lets the loader go.
+        Unmanaged<BatchLoader>.fromOpaque(argument).takeUnretainedValue().work()
+        return nil
+      }, start)
     guard failure == 0 else {
       throw XferError(XFER_E_OUT_OF_MEMORY, "no thread to decode images: \(String(cString: strerror(failure)))")
     }

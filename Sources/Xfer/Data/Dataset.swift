@@ -79,7 +79,8 @@ public final class ArrayDataset: ShuffledDataset, IdentifiedDataset {
     guard let count = inputs.first?.shape.first, count > 0 else {
       throw XferError.data("there are no samples: x has shape \(inputs.first?.shape ?? [])")
     }
-    let all = inputs.map { ("x", $0) } + targets.compactMap { $0.map { ("y", $0) } } + sampleWeights.compactMap { $0.map { ("sample_weight", $0) } }
+    let all =
+      inputs.map { ("x", $0) } + targets.compactMap { $0.map { ("y", $0) } } + sampleWeights.compactMap { $0.map { ("sample_weight", $0) } }
     guard all.allSatisfy({ $1.shape.first == count }) else {
       let shapes = all.dropFirst().map { "\($0) has shape \($1.shape)" }.joined(separator: ", ")
       throw XferError.shape("x has \(count) samples, \(shapes)")

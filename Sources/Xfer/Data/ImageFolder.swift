@@ -148,7 +148,9 @@ private final class Source: Sendable {
     var (digest, status) = (Digest(), stat())
     digest.combine(paths[index])
     if stat(paths[index], &status) == 0 {
-      for word in [status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, height, width] { digest.combine(UInt64(bitPattern: Int64(word))) }
+      for word in [status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec, height, width] {
+        digest.combine(UInt64(bitPattern: Int64(word)))
+      }
     }
     return digest
   }

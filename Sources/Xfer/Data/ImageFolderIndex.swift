@@ -15,17 +15,22 @@ struct ImageFolderIndex {
     guard !found.isEmpty else { throw XferError.data("\(directory) has no class folders: images are wanted in \(directory)/CLASS/") }
     if let wanted {
       if let missing = wanted.first(where: { !found.contains($0) }) {
-        throw XferError.data("class_names has '\(missing)', but \(directory) has no such folder; there are \(found.joined(separator: ", "))")
+        throw XferError.data(
+          "class_names has '\(missing)', but \(directory) has no such folder; there are \(found.joined(separator: ", "))")
       }
       if let other = found.first(where: { !wanted.contains($0) }) {
         throw XferError.data("\(directory) has a folder '\(other)' that class_names does not name")
       }
-      guard Set(wanted).count == wanted.count else { throw XferError.data("class_names has a name twice: \(wanted.joined(separator: ", "))") }
+      guard Set(wanted).count == wanted.count else {
+        throw XferError.data("class_names has a name twice: \(wanted.joined(separator: ", "))")
+      }
     }
     classNames = wanted ?? found
     for (label, name) in classNames.enumerated() {
       let files = try Self.images("\(directory)/\(name)")
-      guard !files.isEmpty else { throw XferError.data("class folder \(directory)/\(name) has no images (\(Self.extensions.joined(separator: ", ")))") }
+      guard !files.isEmpty else {
+        throw XferError.data("class folder \(directory)/\(name) has no images (\(Self.extensions.joined(separator: ", ")))")
+      }
       paths += files
       labels += [Int32](repeating: Int32(label), count: files.count)
     }

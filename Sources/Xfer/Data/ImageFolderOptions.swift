@@ -22,7 +22,9 @@ public struct ImageFolderOptions: Sendable {
   /// Options from JSON: {"image_size":[224,224],"batch_size":32,"shuffle":true,"seed":0,"validation_split":0.2,
   /// "subset":"training","class_names":[…]}; what is absent or null has its default.
   public init(json: JSONValue) throws {
-    guard let members = json.objectValue else { throw XferError.invalid("an image folder's config is a JSON object, \(json.text()) was given") }
+    guard let members = json.objectValue else {
+      throw XferError.invalid("an image folder's config is a JSON object, \(json.text()) was given")
+    }
     for (key, value) in members where !value.isNull { try set(key, value) }
   }
 

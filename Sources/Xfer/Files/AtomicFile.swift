@@ -43,7 +43,8 @@ public enum AtomicFile {
     var generator = SystemRandomNumberGenerator()
     for _ in 0..<100 {
       // Names have at most 255 bytes.
-      let temporary = "\(folder)/.\(String(decoding: name.utf8.prefix(200), as: UTF8.self)).\(String(generator.next() as UInt64, radix: 36))"
+      let temporary =
+        "\(folder)/.\(String(decoding: name.utf8.prefix(200), as: UTF8.self)).\(String(generator.next() as UInt64, radix: 36))"
       let file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
       if file >= 0 {
         close(file)

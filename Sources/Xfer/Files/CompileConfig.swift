@@ -49,7 +49,9 @@ extension Model {
     if let members = json.objectValue, Set(members.keys).isSubset(of: Set(outputNames)), !members.isEmpty {
       return outputNames.map { members[$0] ?? .null }
     }
-    guard json.arrayValue == nil, outputs.count == 1 else { throw XferError.unsupported("'\(what)' = \(json.text()) for \(outputs.count) outputs") }
+    guard json.arrayValue == nil, outputs.count == 1 else {
+      throw XferError.unsupported("'\(what)' = \(json.text()) for \(outputs.count) outputs")
+    }
     return [json]
   }
 

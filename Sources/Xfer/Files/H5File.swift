@@ -27,7 +27,10 @@ public final class H5File {
 
   private init(name: String, memory: Tensor?, _ open: (xfer_h5_codec, inout OpaquePointer?) -> xfer_status) throws {
     guard let plugin = PluginHost.shared.best(.hdf5), let table = plugin.pointer.pointee.table else {
-      throw XferError(XFER_E_PLUGIN, "\(name): reading and writing HDF5 needs the plugin libxfer-hdf5.so, which was not found in \(PluginHost.searchPath.joined(separator: ":"))")
+      throw XferError(
+        XFER_E_PLUGIN,
+        "\(name): reading and writing HDF5 needs the plugin libxfer-hdf5.so, which was not found in \(PluginHost.searchPath.joined(separator: ":"))"
+      )
     }
     codec = table.assumingMemoryBound(to: xfer_h5_codec.self)
     (self.name, self.memory) = (name, memory)
@@ -49,12 +52,15 @@ public final class H5File {
   public func members(_ group: String) throws -> [(name: String, kind: Kind)] {
     var found: [(name: String, kind: Kind)] = []
     try withUnsafeMutablePointer(to: &found) { found in
-      try check(codec.pointee.visit(handle, group, { user, name, kind in
-        if let name, let kind = Kind(rawValue: kind) {
-          user?.assumingMemoryBound(to: [(name: String, kind: Kind)].self).pointee.append((String(cString: name), kind))
-        }
-        return 0
-      }, found), "\(name), group '\(group)'")
+      try check(
+        codec.pointee.visit(
+          handle, group,
+          { user, name, kind in
+            if let name, let kind = Kind(rawValue: kind) {
+              user?.assumingMemoryBound(to: [(name: String, kind: Kind)].self).pointee.append((String(cString: name), kind))
+            }
+            return 0
+          }, found), "\(name), group '\(group)'")
     }
     return found
   }
@@ -98,10 +104,12 @@ public final class H5File {
   private func piece(_ path: String, _ attribute: String) throws -> [String]? {
     var found: [String] = []
     let status = withUnsafeMutablePointer(to: &found) { found in
-      codec.pointee.attribute_strings(handle, path, attribute, { user, text, bytes in
-        let text = String(decoding: UnsafeRawBufferPointer(start: text, count: bytes), as: UTF8.self)
-        user?.assumingMemoryBound(to: [String].self).pointee.append(text)
-      }, found)
+      codec.pointee.attribute_strings(
+        handle, path, attribute,
+        { user, text, bytes in
+          let text = String(decoding: UnsafeRawBufferPointer(start: text, count: bytes), as: UTF8.self)
+          user?.assumingMemoryBound(to: [String].self).pointee.append(text)
+        }, found)
     }
     if status == XFER_E_NOT_FOUND { return nil }
     try check(status, "\(name), attribute '\(attribute)' of '\(path)'")

@@ -28,7 +28,10 @@ enum OptimizerState {
       }
     }
     guard values.count == wanted.count else {
-      return log(2, "\(path): the state of the optimizer '\(trainer.optimizer.name)' is left out: it keeps \(wanted.count) values, the file has \(count)")
+      return log(
+        2,
+        "\(path): the state of the optimizer '\(trainer.optimizer.name)' is left out: it keeps \(wanted.count) values, the file has \(count)"
+      )
     }
     try trainer.optimizer.setState(values)
   }

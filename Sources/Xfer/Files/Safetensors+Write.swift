@@ -14,7 +14,9 @@ extension SafetensorsFile {
     var end = 0
     for (name, tensor) in ordered {
       guard name != "__metadata__", header[name] == nil else { throw XferError.invalid("\(path): two tensors are called '\(name)'") }
-      guard let dtype = dtypes.first(where: { $0.value == tensor.dtype })?.key else { throw XferError.dtype("\(path): no \(tensor.dtype.name) in this format") }
+      guard let dtype = dtypes.first(where: { $0.value == tensor.dtype })?.key else {
+        throw XferError.dtype("\(path): no \(tensor.dtype.name) in this format")
+      }
       header[name] = [
         "dtype": .string(dtype), "shape": .array(tensor.shape.map { .int($0) }),
         "data_offsets": [.int(end), .int(end + tensor.byteCount)],

@@ -69,7 +69,8 @@ public final class SafetensorsFile {
 
   private static func entry(_ value: JSONValue, _ name: String, _ path: String, available: Int) throws -> Entry {
     func damaged(_ what: String) -> XferError { .format("\(path), tensor '\(name)': \(what)") }
-    guard let dtype = value["dtype"]?.stringValue, let dims = value["shape"]?.arrayValue, let offsets = value["data_offsets"]?.arrayValue else {
+    guard let dtype = value["dtype"]?.stringValue, let dims = value["shape"]?.arrayValue, let offsets = value["data_offsets"]?.arrayValue
+    else {
       throw damaged("dtype, shape and data_offsets are wanted, there is \(value.text())")
     }
     guard let size = sizes[dtype] else { throw damaged("the element type \(dtype) is unknown") }
@@ -94,7 +95,9 @@ public final class SafetensorsFile {
   /// Tensors follow each other without overlap and without hidden bytes between or behind them.
   private static func checkCover(_ entries: [String: Entry], _ path: String, available: Int) throws {
     var end = 0
-    for (name, entry) in entries.sorted(by: { ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound) }) {
+    for (name, entry) in entries.sorted(by: {
+      ($0.value.range.lowerBound, $0.value.range.upperBound) < ($1.value.range.lowerBound, $1.value.range.upperBound)
+    }) {
       guard entry.range.lowerBound == end else {
         throw XferError.format("\(path), tensor '\(name)': it begins at byte \(entry.range.lowerBound), the one before ends at \(end)")
       }

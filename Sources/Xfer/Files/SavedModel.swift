@@ -22,7 +22,9 @@ enum SavedModel {
     var transfer = WeightTransfer(path: path, partial: false, skipMismatch: false)
     try LegacyWeights(file, root: root).offer(to: model, &transfer, byName: false)
     try asFormat(path) { _ = try transfer.commit() }
-    if compile, let text = try file.strings("/", "training_config")?.first, let config = try? JSONValue(parsing: text, what: "'training_config'") {
+    if compile, let text = try file.strings("/", "training_config")?.first,
+      let config = try? JSONValue(parsing: text, what: "'training_config'")
+    {
       let given: JSONValue = [
         "optimizer": config["optimizer_config"] ?? .null, "loss": config["loss"] ?? .null, "metrics": config["metrics"] ?? .null,
       ]

@@ -20,7 +20,9 @@ enum WeightKeys {
   static func offer(_ file: SafetensorsFile, to model: Model, _ transfer: inout WeightTransfer, byName: Bool) throws {
     let keys = of(model)
     let exact = byName || keys.allSatisfy { file.entries[$0.key] != nil }
-    func layers(_ keys: some Sequence<String>) -> [String] { keys.flatMap { WeightNames.parts($0).layer.split(separator: "/").map(String.init) } }
+    func layers(_ keys: some Sequence<String>) -> [String] {
+      keys.flatMap { WeightNames.parts($0).layer.split(separator: "/").map(String.init) }
+    }
     let fileNames = exact ? [:] : WeightNames.stable(layers(file.names))
     let modelNames = exact ? [:] : WeightNames.stable(layers(keys.map(\.key)))
     func plain(_ key: String, _ names: [String: String]) -> String {

@@ -38,10 +38,15 @@ public final class ZipFile {
     try opened()
     var found: [(name: String, bytes: Int)] = []
     try withUnsafeMutablePointer(to: &found) { found in
-      try check(codec.pointee.visit(handle, { user, name, bytes in
-        if let name { user?.assumingMemoryBound(to: [(name: String, bytes: Int)].self).pointee.append((String(cString: name), Int(clamping: bytes))) }
-        return 0
-      }, found), name)
+      try check(
+        codec.pointee.visit(
+          handle,
+          { user, name, bytes in
+            if let name {
+              user?.assumingMemoryBound(to: [(name: String, bytes: Int)].self).pointee.append((String(cString: name), Int(clamping: bytes)))
+            }
+            return 0
+          }, found), name)
     }
     return found
   }

@@ -21,14 +21,17 @@ public final class CustomKernel: Layer {
   }
 
   init(config: inout Configuration) throws {
-    guard let name = config.value("kernel") else { throw XferError.invalid("CustomKernel: 'kernel' is required, the name of a registered kernel") }
+    guard let name = config.value("kernel") else {
+      throw XferError.invalid("CustomKernel: 'kernel' is required, the name of a registered kernel")
+    }
     guard let name = name.stringValue else { throw config.wrong("kernel", "a kernel's name", name) }
     kernel = try Kernel.find(name, Self.className)
     attributes = try config.attributes()
     values = try kernel.check(attributes, Self.className)
     outputShape = try config.value("output_shape").map { json in
       let shape = json.arrayValue?.compactMap(\.intValue) ?? []
-      guard shape.count == json.arrayValue?.count, shape.allSatisfy({ $0 > 0 }), (try? Tensor.byteCount([1] + shape, .float32)).map({ $0 <= 1 << 34 }) == true
+      guard shape.count == json.arrayValue?.count, shape.allSatisfy({ $0 > 0 }),
+        (try? Tensor.byteCount([1] + shape, .float32)).map({ $0 <= 1 << 34 }) == true
       else { throw config.wrong("output_shape", "a list of dimensions above 0 without the batch", json) }
       return shape
     }

@@ -98,7 +98,9 @@ public enum Kernel {
     guard MemoryLayout<Function>.size == MemoryLayout<UnsafeRawPointer>.size, !(Function.self is AnyObject.Type) else {
       throw XferError.invalid("kernel '\(name)': a @convention(c) function or an UnsafeRawPointer is wanted, \(Function.self) was given")
     }
-    guard let address = unsafeBitCast(function, to: UnsafeRawPointer?.self) else { throw XferError.invalid("kernel '\(name)': the function is NULL") }
+    guard let address = unsafeBitCast(function, to: UnsafeRawPointer?.self) else {
+      throw XferError.invalid("kernel '\(name)': the function is NULL")
+    }
     return address
   }
 }
@@ -156,11 +158,13 @@ final class RegisteredKernel: @unchecked Sendable {
     if let signature = function.signature, let forward = forward.function.signature {
       guard signature.inputCount <= forward.inputCount else {
         throw XferError.format(
-          "kernel '\(name)': the backward signature \"\(signature.text)\" names input \(signature.inputCount - 1), the forward one \"\(forward.text)\" has \(forward.inputCount)")
+          "kernel '\(name)': the backward signature \"\(signature.text)\" names input \(signature.inputCount - 1), the forward one \"\(forward.text)\" has \(forward.inputCount)"
+        )
       }
       if case .element = signature.result, forward.inputCount > 1 {
         throw XferError.format(
-          "kernel '\(name)': a backward function of elements gives one gradient, the kernel has \(forward.inputCount) inputs: write f32* dx0, f32* dx1, …")
+          "kernel '\(name)': a backward function of elements gives one gradient, the kernel has \(forward.inputCount) inputs: write f32* dx0, f32* dx1, …"
+        )
       }
     }
     try gradient.withLock { known in
@@ -205,7 +209,8 @@ final class RegisteredKernel: @unchecked Sendable {
       guard let type = parameter.type, type.isInteger else { continue }
       let limits = type == .u8 ? 0...255.0 : type == .i32 ? -2147483648.0...2147483647 : -9007199254740992.0...9007199254740992
       guard value == value.rounded(), limits.contains(value) else {
-        throw XferError.invalid("\(what): attribute '\(parameter.name)' of kernel '\(name)' is to be a whole number of type \(type.rawValue), \(value) was given")
+        throw XferError.invalid(
+          "\(what): attribute '\(parameter.name)' of kernel '\(name)' is to be a whole number of type \(type.rawValue), \(value) was given")
       }
     }
     if let stray = values.keys.sorted().first(where: { key in !wanted.contains { $0.name == key } }) {
@@ -227,7 +232,8 @@ final class RegisteredKernel: @unchecked Sendable {
       prepareBackward: backward.map { backward in
         { inputs, gradients in
           try KernelCall.prepare(
-            KernelCall.Site(title: "\(title) backward", isBackward: true, primary: primary, attributes: attributes), backward, inputs, gradients)
+            KernelCall.Site(title: "\(title) backward", isBackward: true, primary: primary, attributes: attributes), backward, inputs,
+            gradients)
         }
       })
   }

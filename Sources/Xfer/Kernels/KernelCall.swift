@@ -32,7 +32,8 @@ enum KernelCall {
 
   /// Functions of one number, libm's among them, need no libffi: the compiler knows how to call them.
   private static func direct(
-    _ signature: KernelSignature, _ address: UnsafeRawPointer, _ inputs: [TensorDescription], _ outputs: [TensorDescription?], _ owned: OwnedFunction
+    _ signature: KernelSignature, _ address: UnsafeRawPointer, _ inputs: [TensorDescription], _ outputs: [TensorDescription?],
+    _ owned: OwnedFunction
   ) -> CustomOp.Run? {
     guard !signature.isBackward, signature.parameters.count == 1, inputs[0].dtype == .float32, let output = outputs[0] else { return nil }
     let count = output.count
@@ -89,7 +90,8 @@ private final class CallFrame {
       let dims = CMemory(description.shape.map { Int64($0) }, or: 0)
       kept.append(dims)
       return xfer_call_tensor(
-        data: nil, dims: UnsafePointer(dims.base), count: Int64(description.count), rank: Int32(description.shape.count), dtype: description.dtype.rawValue)
+        data: nil, dims: UnsafePointer(dims.base), count: Int64(description.count), rank: Int32(description.shape.count),
+        dtype: description.dtype.rawValue)
     }
     self.inputs = CMemory(inputs.map(described), or: xfer_call_tensor())
     self.outputs = CMemory(outputs.map(described), or: xfer_call_tensor())
@@ -104,7 +106,8 @@ private final class CallFrame {
       xfer_call(
         struct_size: MemoryLayout<xfer_call>.size, user: owned.user, is_backward: site.isBackward ? 1 : 0, n_inputs: UInt32(inputs.count),
         n_outputs: UInt32(outputs.count), n_attributes: UInt32(attributes.count), inputs: UnsafePointer(self.inputs.base),
-        outputs: UnsafePointer(self.outputs.base), attribute_names: UnsafePointer(names.base), attribute_values: UnsafePointer(values.base)))
+        outputs: UnsafePointer(self.outputs.base), attribute_names: UnsafePointer(names.base), attribute_values: UnsafePointer(values.base))
+    )
   }
 
   deinit { for text in texts { free(text) } }
@@ -188,7 +191,8 @@ private final class NativeCall {
         // An unwanted gradient is computed all the same, into memory nobody reads: the function need not ask.
         let unwanted = isOutput && outputs[place] == nil
         if perElement, shape.count != result.count {
-          throw XferError.shape("\(site.title): a function of elements wants tensors of one size, \(shape.shape) and \(result.shape) were given")
+          throw XferError.shape(
+            "\(site.title): a function of elements wants tensors of one size, \(shape.shape) and \(result.shape) were given")
         }
         let converts = type.dtype != shape.dtype || unwanted
         let scratch = converts && !perElement ? CMemory<UInt64>((shape.count * type.size + 7) / 8, 0) : nil
@@ -211,7 +215,9 @@ private final class NativeCall {
         number = value
       }
       guard let type = parameter.type else { continue }
-      if type == .i32, number > 2147483647 { throw XferError.shape("\(site.title): '\(parameter.name)' is \(Int(number)), which an i32 cannot hold: take i64") }
+      if type == .i32, number > 2147483647 {
+        throw XferError.shape("\(site.title): '\(parameter.name)' is \(Int(number)), which an i32 cannot hold: take i64")
+      }
       store(number, UnsafeMutableRawPointer(slots.base + slot), type)
     }
     (self.tensors, self.kept) = (tensors, kept)
@@ -220,7 +226,9 @@ private final class NativeCall {
 
   func run(_ from: UnsafePointer<UnsafeRawPointer?>, _ to: UnsafePointer<UnsafeMutableRawPointer?>) throws {
     if case .element(let type) = result { return runElements(type, from, to) }
-    for (index, description) in outputs.enumerated() { if let description, let place = to[index] { memset(place, 0, description.byteCount) } }
+    for (index, description) in outputs.enumerated() {
+      if let description, let place = to[index] { memset(place, 0, description.byteCount) }
+    }
     for tensor in tensors {
       let memory = tensor.isOutput ? to[tensor.place].map { UnsafeRawPointer($0) } : from[tensor.place]
       if let scratch = tensor.scratch {
@@ -245,7 +253,9 @@ private final class NativeCall {
   }
 
   /// Calls the function for each element.
-  private func runElements(_ type: KernelSignature.Scalar, _ from: UnsafePointer<UnsafeRawPointer?>, _ to: UnsafePointer<UnsafeMutableRawPointer?>) {
+  private func runElements(
+    _ type: KernelSignature.Scalar, _ from: UnsafePointer<UnsafeRawPointer?>, _ to: UnsafePointer<UnsafeMutableRawPointer?>
+  ) {
     guard let description = outputs[0], let place = to[0] else { return }
     let out = place.assumingMemoryBound(to: Float.self)
     let room = UnsafeMutableRawPointer(returned.base)
@@ -271,7 +281,9 @@ private func store(_ value: Double, _ place: UnsafeMutableRawPointer, _ type: Ke
   }
 }
 
-private func clampedInteger(_ value: Double, _ low: Double, _ high: Double) -> Double { value.isNaN ? 0 : min(max(value, low), high).rounded(.towardZero) }
+private func clampedInteger(_ value: Double, _ low: Double, _ high: Double) -> Double {
+  value.isNaN ? 0 : min(max(value, low), high).rounded(.towardZero)
+}
 
 private func element(_ memory: UnsafeRawPointer, _ dtype: DType, _ index: Int) -> Double {
   switch dtype {

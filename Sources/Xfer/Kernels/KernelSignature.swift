@@ -90,7 +90,9 @@ public struct KernelSignature: Equatable, Sendable {
     case "f32": result = .element(.f32)
     case "f64": result = .element(.f64)
     case let other:
-      throw scanner.error(at: start, "'\(other)' is no result type; void, i32 (a status), f32 or f64 (of a function of elements) are\(SignatureScanner.spelling(other))")
+      throw scanner.error(
+        at: start,
+        "'\(other)' is no result type; void, i32 (a status), f32 or f64 (of a function of elements) are\(SignatureScanner.spelling(other))")
     }
     self.result = result
     if scanner.peek == UInt8(ascii: "*") { throw scanner.error(at: scanner.position, "a result cannot be a pointer") }
@@ -117,7 +119,9 @@ public struct KernelSignature: Equatable, Sendable {
   private static func parameter(
     _ scanner: inout SignatureScanner, index: Int, result: Result, backward: Bool
   ) throws -> (Int, Parameter) {
-    if scanner.startsWith("...") { throw scanner.error(at: scanner.position, "functions of a variable number of arguments cannot be called") }
+    if scanner.startsWith("...") {
+      throw scanner.error(at: scanner.position, "functions of a variable number of arguments cannot be called")
+    }
     var start = scanner.position
     var word = try scanner.word("a parameter's type")
     let isConst = word == "const"
@@ -130,7 +134,8 @@ public struct KernelSignature: Equatable, Sendable {
     }
     let type = Scalar(rawValue: word)
     guard type != nil || word == "void" else {
-      throw scanner.error(at: start, "unknown type '\(word)'; f32, f64, i32, i64, u8 and pointers to them are known\(SignatureScanner.spelling(word))")
+      throw scanner.error(
+        at: start, "unknown type '\(word)'; f32, f64, i32, i64, u8 and pointers to them are known\(SignatureScanner.spelling(word))")
     }
     let isPointer = scanner.accept("*")
     if scanner.peek == UInt8(ascii: "*") { throw scanner.error(at: scanner.position, "a pointer to a pointer cannot be passed") }
@@ -145,7 +150,8 @@ public struct KernelSignature: Equatable, Sendable {
   }
 
   private static func numbered(_ name: String, _ prefix: String) -> Int? {
-    guard name.hasPrefix(prefix), name.utf8.count == prefix.utf8.count + 1, let index = Int(name.dropFirst(prefix.count)), index < inputLimit
+    guard name.hasPrefix(prefix), name.utf8.count == prefix.utf8.count + 1, let index = Int(name.dropFirst(prefix.count)),
+      index < inputLimit
     else { return nil }
     return index
   }
@@ -196,14 +202,16 @@ public struct KernelSignature: Equatable, Sendable {
     case .tensor(let operand):
       switch operand {
       case .outputGradient where !backward, .inputGradient where !backward:
-        throw error("'\(name)' is of a backward function; a forward one has inputs x, x0 to x\(inputLimit - 1), y_true, y_pred and the output y")
+        throw error(
+          "'\(name)' is of a backward function; a forward one has inputs x, x0 to x\(inputLimit - 1), y_true, y_pred and the output y")
       default: break
       }
-      let written = switch operand {
-      case .output: !backward
-      case .inputGradient: true
-      default: false
-      }
+      let written =
+        switch operand {
+        case .output: !backward
+        case .inputGradient: true
+        default: false
+        }
       if perElement {
         guard !written else { throw error("'\(name)' is the result of a function of elements and cannot be a parameter too") }
         guard !isPointer else { throw error("a function of elements takes numbers: \(type.rawValue) \(name) is wanted") }
@@ -230,7 +238,9 @@ public struct KernelSignature: Equatable, Sendable {
     let tensors = parameters.compactMap { parameter -> Operand? in if case .tensor(let operand) = parameter.role { operand } else { nil } }
     if isBackward {
       let gradients = tensors.contains { if case .inputGradient = $0 { true } else { false } }
-      guard perElement || gradients else { throw scanner.error(at: end, "a backward function writes at least one gradient: f32* dx is missing") }
+      guard perElement || gradients else {
+        throw scanner.error(at: end, "a backward function writes at least one gradient: f32* dx is missing")
+      }
     } else {
       guard inputCount > 0 else { throw scanner.error(at: end, "there is no input: f32* x is missing") }
       for index in 0..<inputCount where !tensors.contains(.input(index)) {
@@ -276,7 +286,8 @@ extension KernelSignature.Parameter {
       case .attribute: ("attribute", nil)
       }
     return [
-      "name": .string(name), "type": type.map { .string($0.rawValue) } ?? "void", "pointer": .bool(isPointer), "role": role, "of": of, "index": index,
+      "name": .string(name), "type": type.map { .string($0.rawValue) } ?? "void", "pointer": .bool(isPointer), "role": role, "of": of,
+      "index": index,
     ]
   }
 }
@@ -288,7 +299,9 @@ struct SignatureScanner {
 
   init(_ text: String) throws {
     bytes = Array(text.utf8)
-    guard bytes.count <= 4096 else { throw XferError.format("a kernel's signature of \(bytes.count) bytes was given, at most 4096 are read") }
+    guard bytes.count <= 4096 else {
+      throw XferError.format("a kernel's signature of \(bytes.count) bytes was given, at most 4096 are read")
+    }
     skip()
   }
 

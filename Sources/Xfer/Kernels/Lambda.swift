@@ -46,6 +46,7 @@ public final class Lambda: Layer {
   /// What a file with a Lambda meets.
   static func refuse(_ config: inout Configuration) throws -> Layer {
     throw XferError.unsupported(
-      "Lambda: a function of a program cannot be read from a file or a config; register it as a kernel and use CustomKernel, or compose it of layers")
+      "Lambda: a function of a program cannot be read from a file or a config; register it as a kernel and use CustomKernel, or compose it of layers"
+    )
   }
 }

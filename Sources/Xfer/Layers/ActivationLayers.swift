@@ -17,7 +17,9 @@ public final class Activation: Layer {
     try super.init(reading: &config)
   }
 
-  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID { try function.emit(inputs[0], context.graph) }
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    try function.emit(inputs[0], context.graph)
+  }
   public override var ownConfig: [String: JSONValue] { ["activation": function.config] }
 }
 
@@ -125,7 +127,8 @@ public final class PReLU: Layer {
     }
     let rank = inputs[0].count
     for axis in sharedAxes ?? [] where !(1..<rank).contains(axis) {
-      throw XferError.invalid("\(name): 'shared_axes' are to be from 1 to \(rank - 1) for an input of \(rank) dimensions, \(axis) was given")
+      throw XferError.invalid(
+        "\(name): 'shared_axes' are to be from 1 to \(rank - 1) for an input of \(rank) dimensions, \(axis) was given")
     }
     let shape = try inputs[0].indices.dropFirst().map { axis -> Int in
       if sharedAxes?.contains(axis) == true { return 1 }
@@ -141,9 +144,11 @@ public final class PReLU: Layer {
     guard let alpha else { throw XferError.state("\(name) has no weights yet") }
     let graph = context.graph
     let given = Array(graph.shape(inputs[0]).dropFirst())
-    guard given.count == alpha.shape.count, zip(given, alpha.shape).enumerated().allSatisfy({ axis, sizes in
-      sizes.0 == sizes.1 || sharedAxes?.contains(axis + 1) == true
-    }) else { throw XferError.shape("\(name) was built with alphas \(alpha.shape), an input of shape \(graph.shape(inputs[0])) was given") }
+    guard given.count == alpha.shape.count,
+      zip(given, alpha.shape).enumerated().allSatisfy({ axis, sizes in
+        sizes.0 == sizes.1 || sharedAxes?.contains(axis + 1) == true
+      })
+    else { throw XferError.shape("\(name) was built with alphas \(alpha.shape), an input of shape \(graph.shape(inputs[0])) was given") }
     let relu = xfer_activation.of(Int(XFER_ACTIVATION_RELU))
     let below = graph.activation(graph.unary(.negate, inputs[0]), relu)
     return try graph.subtract(graph.activation(inputs[0], relu), graph.multiply(below, graph.variable(alpha)))
@@ -178,6 +183,8 @@ public final class Softmax: Layer {
     try super.init(reading: &config)
   }
 
-  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID { try context.graph.softmax(inputs[0], axes: axes) }
+  public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    try context.graph.softmax(inputs[0], axes: axes)
+  }
   public override var ownConfig: [String: JSONValue] { ["axis": isList ? .array(axes.map { .int($0) }) : .int(axes[0])] }
 }

@@ -19,7 +19,8 @@ public struct ActivationFunction: Equatable, Sendable {
     "hard_sigmoid": [], "hard_silu": [], "hard_tanh": [], "leaky_relu": ["negative_slope"], "linear": [], "log_sigmoid": [],
     "log_softmax": ["axis"], "mish": [], "relu": ["negative_slope", "max_value", "threshold"], "relu6": [], "selu": [], "sigmoid": [],
     "silu": [], "soft_shrink": ["threshold"], "softmax": ["axis"], "softplus": [], "softsign": [], "sparse_plus": [],
-    "sparse_sigmoid": [], "sparsemax": ["axis"], "squareplus": ["b"], "tanh": [], "tanh_shrink": [], "threshold": ["threshold", "default_value"],
+    "sparse_sigmoid": [], "sparsemax": ["axis"], "squareplus": ["b"], "tanh": [], "tanh_shrink": [],
+    "threshold": ["threshold", "default_value"],
   ]
 
   public static let linear = ActivationFunction(known: "linear")
@@ -68,7 +69,8 @@ public struct ActivationFunction: Equatable, Sendable {
     }
     guard Self.layers.contains(className) else {
       throw XferError.unsupported(
-        "\(owner): a layer \(className) cannot be an activation; names of activations and \(Self.layers.sorted().joined(separator: ", ")) can")
+        "\(owner): a layer \(className) cannot be an activation; names of activations and \(Self.layers.sorted().joined(separator: ", ")) can"
+      )
     }
     self.init(known: className, layer: try LayerRegistry.make(className, config: json["config"] ?? [:]).serialized)
   }

@@ -37,7 +37,9 @@ public final class BatchNormalization: Layer {
     if let axis = config.value("axis") {
       // Old files give [3] for the last axis of an image.
       let list = axis.arrayValue
-      guard let number = axis.intValue ?? (list?.count == 1 ? list?[0].intValue : nil) else { throw config.wrong("axis", "a dimension's number", axis) }
+      guard let number = axis.intValue ?? (list?.count == 1 ? list?[0].intValue : nil) else {
+        throw config.wrong("axis", "a dimension's number", axis)
+      }
       axisGiven = number
     }
     if try config.bool("synchronized", false) { throw XferError.unsupported("\(layer): 'synchronized' is not supported") }

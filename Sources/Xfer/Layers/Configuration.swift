@@ -73,7 +73,9 @@ public struct Configuration {
   /// Refuses a null that was written out, where Keras wants a value.
   public mutating func refuseNull(_ keys: String...) throws {
     known.formUnion(keys)
-    for key in keys where values[key]?.isNull == true { throw XferError.invalid("\(className): '\(key)' is to have a value, null was given") }
+    for key in keys where values[key]?.isNull == true {
+      throw XferError.invalid("\(className): '\(key)' is to have a value, null was given")
+    }
   }
 
   public mutating func required(_ key: String) throws -> Int {

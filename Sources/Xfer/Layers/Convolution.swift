@@ -24,7 +24,10 @@ public struct ConvolutionOptions {
     try check(config.className)
   }
 
-  init(_ kernelSize: (Int, Int), _ strides: (Int, Int), _ padding: Padding, _ dilation: (Int, Int), _ activation: ActivationFunction, _ useBias: Bool) {
+  init(
+    _ kernelSize: (Int, Int), _ strides: (Int, Int), _ padding: Padding, _ dilation: (Int, Int), _ activation: ActivationFunction,
+    _ useBias: Bool
+  ) {
     (self.kernelSize, self.strides, self.padding) = (kernelSize, strides, padding)
     (self.dilation, self.activation, self.useBias) = (dilation, activation, useBias)
   }
@@ -58,7 +61,9 @@ extension Configuration {
 
   mutating func channelsLast() throws {
     let format = try string("data_format", "channels_last")
-    guard format == "channels_last" else { throw XferError.unsupported("\(className): data_format \"\(format)\"; only channels_last is supported") }
+    guard format == "channels_last" else {
+      throw XferError.unsupported("\(className): data_format \"\(format)\"; only channels_last is supported")
+    }
   }
 }
 
@@ -86,7 +91,8 @@ public final class Conv2D: Layer {
   private var bias: Variable?
 
   public init(
-    filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, dilation: (Int, Int) = (1, 1), groups: Int = 1,
+    filters: Int, kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, dilation: (Int, Int) = (1, 1),
+    groups: Int = 1,
     activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
     (self.filters, self.groups, kernelSpec) = (filters, groups, WeightSpec(.glorotUniform))
@@ -95,7 +101,8 @@ public final class Conv2D: Layer {
   }
 
   public convenience init(
-    filters: Int, kernelSize: Int, strides: Int = 1, padding: Padding = .valid, activation: ActivationFunction = .linear, useBias: Bool = true,
+    filters: Int, kernelSize: Int, strides: Int = 1, padding: Padding = .valid, activation: ActivationFunction = .linear,
+    useBias: Bool = true,
     name: String? = nil
   ) {
     self.init(
@@ -107,7 +114,8 @@ public final class Conv2D: Layer {
     filters = try config.required("filters")
     groups = try config.int("groups", 1)
     guard groups > 0, filters % groups == 0 else {
-      throw XferError.invalid("\(config.className): 'groups' is to be above 0 and to divide the filters, \(groups) was given for \(filters)")
+      throw XferError.invalid(
+        "\(config.className): 'groups' is to be above 0 and to divide the filters, \(groups) was given for \(filters)")
     }
     options = try ConvolutionOptions(&config)
     kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
@@ -150,7 +158,8 @@ public final class DepthwiseConv2D: Layer {
   private var bias: Variable?
 
   public init(
-    kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, depthMultiplier: Int = 1, dilation: (Int, Int) = (1, 1),
+    kernelSize: (Int, Int), strides: (Int, Int) = (1, 1), padding: Padding = .valid, depthMultiplier: Int = 1,
+    dilation: (Int, Int) = (1, 1),
     activation: ActivationFunction = .linear, useBias: Bool = true, name: String? = nil
   ) {
     (multiplier, kernelSpec) = (depthMultiplier, WeightSpec(.glorotUniform))
@@ -240,6 +249,7 @@ public final class SeparableConv2D: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     options.config.with(
-      ["filters": .int(filters), "depth_multiplier": .int(multiplier)], depthwiseSpec.config("depthwise"), pointwiseSpec.config("pointwise"))
+      ["filters": .int(filters), "depth_multiplier": .int(multiplier)], depthwiseSpec.config("depthwise"), pointwiseSpec.config("pointwise")
+    )
   }
 }

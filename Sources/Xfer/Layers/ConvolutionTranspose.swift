@@ -51,7 +51,9 @@ public final class Conv2DTranspose: Layer {
   }
 
   /// The place of a convolution's window over the output of one dimension that has `size` places.
-  private func window(_ size: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ extra: Int?) throws -> (padding: WindowPadding, output: Int) {
+  private func window(_ size: Int, _ kernel: Int, _ stride: Int, _ dilation: Int, _ extra: Int?) throws -> (
+    padding: WindowPadding, output: Int
+  ) {
     let effective = (kernel - 1) * dilation + 1
     let output: Int
     let place: WindowPadding
@@ -87,8 +89,10 @@ public final class Conv2DTranspose: Layer {
   }
 
   public override var ownConfig: [String: JSONValue] {
-    options.config.merging([
-      "filters": .int(filters), "output_padding": outputPadding.map { [.int($0.0), .int($0.1)] } ?? .null,
-    ].with(kernelSpec.config("kernel"))) { $1 }
+    options.config.merging(
+      [
+        "filters": .int(filters), "output_padding": outputPadding.map { [.int($0.0), .int($0.1)] } ?? .null,
+      ].with(kernelSpec.config("kernel"))
+    ) { $1 }
   }
 }

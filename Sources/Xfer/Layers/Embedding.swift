@@ -11,7 +11,9 @@ public final class Embedding: Layer {
   let embeddingsSpec: WeightSpec
   private var embeddings: Variable?
 
-  public init(_ inputDim: Int, _ outputDim: Int, embeddingsInitializer: Initializer = .randomUniform(min: -0.05, max: 0.05), name: String? = nil) {
+  public init(
+    _ inputDim: Int, _ outputDim: Int, embeddingsInitializer: Initializer = .randomUniform(min: -0.05, max: 0.05), name: String? = nil
+  ) {
     (self.inputDim, self.outputDim, embeddingsSpec) = (inputDim, outputDim, WeightSpec(embeddingsInitializer))
     super.init(name: name)
   }
@@ -47,7 +49,8 @@ public final class Embedding: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "input_dim": .int(inputDim), "output_dim": .int(outputDim), "activity_regularizer": nil, "mask_zero": false, "quantization_config": nil,
+      "input_dim": .int(inputDim), "output_dim": .int(outputDim), "activity_regularizer": nil, "mask_zero": false,
+      "quantization_config": nil,
     ].with(embeddingsSpec.config("embeddings"))
   }
 }

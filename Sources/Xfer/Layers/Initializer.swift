@@ -141,7 +141,12 @@ extension Initializer {
       fill(tensor) { mean + deviation * (truncated ? $0.truncatedNormal() : $0.normal()) }
     case .scaling(let scaling):
       let fans = Self.fans(shape, scaling)
-      let count = switch scaling.mode { case .fanIn: fans.input; case .fanOut: fans.output; case .average: (fans.input + fans.output) / 2 }
+      let count =
+        switch scaling.mode {
+        case .fanIn: fans.input;
+        case .fanOut: fans.output;
+        case .average: (fans.input + fans.output) / 2
+        }
       let variance = scaling.scale / max(1, count)
       switch scaling.distribution {
       case .uniform:

@@ -98,8 +98,11 @@ open class Layer {
     var given = arguments.filter { !$0.value.isNull }
     let names = given.removeValue(forKey: "inputs")
     if let names {
-      guard let list = names.arrayValue, list.allSatisfy({ Self.inputNames.contains($0.stringValue ?? "") }), Set(list.map { $0.text() }).count == list.count else {
-        throw XferError.invalid("\(name): 'inputs' is to list some of \(Self.inputNames.joined(separator: ", ")), \(names.text()) was given")
+      guard let list = names.arrayValue, list.allSatisfy({ Self.inputNames.contains($0.stringValue ?? "") }),
+        Set(list.map { $0.text() }).count == list.count
+      else {
+        throw XferError.invalid(
+          "\(name): 'inputs' is to list some of \(Self.inputNames.joined(separator: ", ")), \(names.text()) was given")
       }
     }
     try checkCallArguments(given)
@@ -195,7 +198,9 @@ open class Layer {
     let shapes = try StandIns.outputs(of: inputs.map(\.shape)) { shapes in
       let scratch = Graph()
       let values = zip(inputs, shapes).map { scratch.input(TensorDescription($1, $0.dtype)) }
-      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map { TensorDescription(scratch.shape($0), scratch.dtype($0)) }
+      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map {
+        TensorDescription(scratch.shape($0), scratch.dtype($0))
+      }
     }
     let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: callArguments)
     return shapes.enumerated().map { index, result in
@@ -227,15 +232,18 @@ open class Layer {
 
   /// The full config as Keras writes it.
   public var config: JSONValue {
-    .object(ownConfig.merging([
-      "name": .string(name), "trainable": .bool(trainable),
-      "dtype": dtypePolicy,
-    ]) { own, _ in own }.with(activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:]))
+    .object(
+      ownConfig.merging([
+        "name": .string(name), "trainable": .bool(trainable),
+        "dtype": dtypePolicy,
+      ]) { own, _ in own }.with(activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:]))
   }
 
   /// {"module", "class_name", "config", "registered_name", "build_config"}.
   public var serialized: JSONValue {
-    var entry: [String: JSONValue] = ["module": "keras.layers", "class_name": .string(Self.className), "config": config, "registered_name": nil]
+    var entry: [String: JSONValue] = [
+      "module": "keras.layers", "class_name": .string(Self.className), "config": config, "registered_name": nil,
+    ]
     if let buildConfig { entry["build_config"] = buildConfig }
     return .object(entry)
   }

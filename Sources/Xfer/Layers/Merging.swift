@@ -25,10 +25,11 @@ public class Merge: Layer {
       throw XferError.invalid("\(name) wants \(wanted) inputs, \(inputs.count) \(inputs.count == 1 ? "was" : "were") given")
     }
     let rank = inputs.map { graph.shape($0).count }.max() ?? 0
-    return try merge(inputs.map { input in
-      let s = graph.shape(input)
-      return try graph.reshape(input, to: s.prefix(1) + Array(repeating: 1, count: rank - s.count) + s.dropFirst())
-    }, graph)
+    return try merge(
+      inputs.map { input in
+        let s = graph.shape(input)
+        return try graph.reshape(input, to: s.prefix(1) + Array(repeating: 1, count: rank - s.count) + s.dropFirst())
+      }, graph)
   }
 
   func merge(_ inputs: [ValueID], _ graph: Graph) throws -> ValueID {

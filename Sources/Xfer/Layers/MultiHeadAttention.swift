@@ -34,7 +34,8 @@ public final class MultiHeadAttention: RandomLayer {
     numHeads = try config.required("num_heads")
     keyDim = try config.required("key_dim")
     valueDim = try config.value("value_dim") == nil ? keyDim : config.required("value_dim")
-    for (key, value) in [("num_heads", numHeads), ("key_dim", keyDim), ("value_dim", valueDim)] where value > Configuration.sane.upperBound {
+    for (key, value) in [("num_heads", numHeads), ("key_dim", keyDim), ("value_dim", valueDim)] where value > Configuration.sane.upperBound
+    {
       throw XferError.invalid("\(layer): '\(key)' is to be up to \(Configuration.sane.upperBound), \(value) was given")
     }
     dropout = try config.value("dropout") == nil ? 0 : config.rate("dropout")
@@ -49,7 +50,9 @@ public final class MultiHeadAttention: RandomLayer {
     }
     attentionAxes = try config.value("attention_axes").map { value in
       let list = value.intValue.map { [$0] } ?? value.arrayValue?.compactMap(\.intValue) ?? []
-      guard list.count == value.arrayValue?.count ?? 1 else { throw config.wrong("attention_axes", "a dimension's number or a list of them", value) }
+      guard list.count == value.arrayValue?.count ?? 1 else {
+        throw config.wrong("attention_axes", "a dimension's number or a list of them", value)
+      }
       return list
     }
     kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
@@ -111,23 +114,29 @@ public final class MultiHeadAttention: RandomLayer {
 
   public override func lowerAll(_ inputs: [ValueID], _ context: LoweringContext) throws -> [ValueID] {
     let (graph, arguments) = (context.graph, context.arguments)
-    guard inputs.count <= Self.inputNames.count, let query = input("query", inputs, arguments), let value = input("value", inputs, arguments) else {
+    guard inputs.count <= Self.inputNames.count, let query = input("query", inputs, arguments),
+      let value = input("value", inputs, arguments)
+    else {
       throw XferError.invalid("\(name) wants query, value and perhaps key and attention_mask, \(inputs.count) inputs were given")
     }
     let key = input("key", inputs, arguments) ?? value
     let (targets, sources) = (graph.shape(query).dropFirst().dropLast(), graph.shape(value).dropFirst().dropLast())
     guard graph.shape(key).dropLast() == graph.shape(value).dropLast(), graph.shape(query)[0] == graph.shape(value)[0] else {
       throw XferError.shape(
-        "\(name): key and value are to differ in their features only, query in its steps; \(graph.shape(query)), \(graph.shape(value)) and \(graph.shape(key)) were given")
+        "\(name): key and value are to differ in their features only, query in its steps; \(graph.shape(query)), \(graph.shape(value)) and \(graph.shape(key)) were given"
+      )
     }
     let (batch, t, s) = (graph.shape(query)[0], targets.reduce(1, *), sources.reduce(1, *))
     func project(_ attribute: String, _ x: ValueID) throws -> ValueID {
-      guard let projection = projections.first(where: { $0.attribute == attribute })?.layer else { throw XferError.state("\(name) is not built yet") }
+      guard let projection = projections.first(where: { $0.attribute == attribute })?.layer else {
+        throw XferError.state("\(name) is not built yet")
+      }
       return try projection.lower([x], context)
     }
     /// [B,…,heads,dim] → [B·heads, steps, dim].
     func heads(_ x: ValueID, _ steps: Int, _ dim: Int) throws -> ValueID {
-      try graph.reshape(graph.transpose(graph.reshape(x, to: [batch, steps, numHeads, dim]), [0, 2, 1, 3]), to: [batch * numHeads, steps, dim])
+      try graph.reshape(
+        graph.transpose(graph.reshape(x, to: [batch, steps, numHeads, dim]), [0, 2, 1, 3]), to: [batch * numHeads, steps, dim])
     }
     let q = try graph.multiply(heads(project("query_dense", query), t, keyDim), 1 / Double(keyDim).squareRoot())
     let k = try heads(project("key_dense", key), s, keyDim)

@@ -60,7 +60,9 @@ public final class Operation: Layer {
       switch operand {
       case .constant(let values, let shape): return graph.constant(try Tensor(values, shape: shape))
       case .input(let index), .weight(let index):
-        guard inputs.indices.contains(index) else { throw XferError.invalid("\(name): \(op) wants input \(index), \(inputs.count) were given") }
+        guard inputs.indices.contains(index) else {
+          throw XferError.invalid("\(name): \(op) wants input \(index), \(inputs.count) were given")
+        }
         guard case .weight = operand else { return inputs[index] }
         return try graph.reshape(inputs[index], to: Array(graph.shape(inputs[index]).dropFirst()))
       }
@@ -91,7 +93,8 @@ public final class Operation: Layer {
   static let operandCount: [String: Int] = {
     var counts: [String: Int] = [
       "less": 2, "less_equal": 2, "not_equal": 2, "where": 3, "clip": 1, "softmax": 1, "log_softmax": 1, "sum": 1, "mean": 1, "max": 1,
-      "min": 1, "var": 1, "std": 1, "logsumexp": 1, "reshape": 1, "transpose": 1, "expand_dims": 1, "squeeze": 1, "concatenate": 0, "stack": 0,
+      "min": 1, "var": 1, "std": 1, "logsumexp": 1, "reshape": 1, "transpose": 1, "expand_dims": 1, "squeeze": 1, "concatenate": 0,
+      "stack": 0,
       "matmul": 2, "slice": 1, "take": 1, "identity": 1,
     ]
     for name in unary.keys { counts[name] = 1 }
@@ -124,19 +127,24 @@ public final class Operation: Layer {
     case "transpose":
       let order = try a.integers("axes") ?? [0] + shape.indices.dropFirst().reversed()
       guard order.sorted() == Array(shape.indices), order.first == 0 else {
-        throw XferError.invalid("\(a.op): axes are to be an order of \(Array(shape.indices)) that begins with 0, the batch; \(order) was given")
+        throw XferError.invalid(
+          "\(a.op): axes are to be an order of \(Array(shape.indices)) that begins with 0, the batch; \(order) was given")
       }
       return try graph.transpose(v[0], order)
     case "expand_dims":
       let axis = try a.integer("axis", -1)
       let place = axis < 0 ? axis + shape.count + 1 : axis
-      guard place > 0, place <= shape.count, shape.count < 8 else { throw XferError.invalid("\(a.op): axis \(axis) for shape \(shape); from 1 to the rank, at most 8 dimensions, is possible") }
+      guard place > 0, place <= shape.count, shape.count < 8 else {
+        throw XferError.invalid("\(a.op): axis \(axis) for shape \(shape); from 1 to the rank, at most 8 dimensions, is possible")
+      }
       var result = shape
       result.insert(1, at: place)
       return try graph.reshape(v[0], to: result)
     case "squeeze":
       let axes = try a.integers("axis").map { try a.checked($0, shape) } ?? shape.indices.filter { $0 > 0 && shape[$0] == 1 }
-      guard axes.allSatisfy({ shape[$0] == 1 }) else { throw XferError.shape("\(a.op): only dimensions of 1 can go, axes \(axes) of \(shape) were given") }
+      guard axes.allSatisfy({ shape[$0] == 1 }) else {
+        throw XferError.shape("\(a.op): only dimensions of 1 can go, axes \(axes) of \(shape) were given")
+      }
       return try graph.reshape(v[0], to: shape.indices.filter { !axes.contains($0) }.map { shape[$0] })
     case "concatenate": return try graph.concat(v, axis: a.axis(shape))
     case "stack":
@@ -238,7 +246,8 @@ struct OperationArguments {
   mutating func integers(_ key: String) throws -> [Int]? {
     guard let given = value(key) else { return nil }
     if let number = given.intValue, Configuration.sane.contains(number) { return [number] }
-    guard let list = given.arrayValue?.compactMap(\.intValue), list.count == given.arrayValue?.count, list.allSatisfy(Configuration.sane.contains)
+    guard let list = given.arrayValue?.compactMap(\.intValue), list.count == given.arrayValue?.count,
+      list.allSatisfy(Configuration.sane.contains)
     else { throw wrong(key, "whole numbers", given) }
     return list
   }
@@ -327,7 +336,8 @@ public final class Parameter: Layer {
   }
   public override var ownConfig: [String: JSONValue] {
     [
-      "shape": .array(shape.map { .int($0) }), "initializer": initializerConfig, "weight_name": .string(weightName), "statistic": .bool(statistic),
+      "shape": .array(shape.map { .int($0) }), "initializer": initializerConfig, "weight_name": .string(weightName),
+      "statistic": .bool(statistic),
     ]
   }
 }

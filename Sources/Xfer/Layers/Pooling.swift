@@ -32,7 +32,8 @@ public class Pooling2D: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "pool_size": [.int(poolSize.0), .int(poolSize.1)], "strides": [.int(strides.0), .int(strides.1)], "padding": .string(padding.rawValue),
+      "pool_size": [.int(poolSize.0), .int(poolSize.1)], "strides": [.int(strides.0), .int(strides.1)],
+      "padding": .string(padding.rawValue),
       "data_format": "channels_last",
     ]
   }

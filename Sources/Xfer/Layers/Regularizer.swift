@@ -41,8 +41,9 @@ public enum Regularizer: WeightRule, Equatable {
   public init?(_ json: JSONValue?, layer: String) throws {
     guard let json, !json.isNull else { return nil }
     let name = json.stringValue ?? json["class_name"]?.stringValue ?? json.text()
-    guard let className = Self.names.first(where: { $0 == name || AutomaticName.snakeCase($0) == name || $0.lowercased() == name })
-      ?? (name == "l1_l2" ? "L1L2" : nil)
+    guard
+      let className = Self.names.first(where: { $0 == name || AutomaticName.snakeCase($0) == name || $0.lowercased() == name })
+        ?? (name == "l1_l2" ? "L1L2" : nil)
     else { throw XferError.invalid("\(layer): unknown regularizer '\(name)'\(hint(name, among: Self.names))") }
     var config = try Configuration(json["config"] ?? .object([:]), for: className)
     switch className {

@@ -212,7 +212,9 @@ public final class Rescaling: Layer {
     super.init(name: name)
   }
 
-  public convenience init(_ scale: Double, offset: Double = 0, name: String? = nil) { self.init(scale: [scale], offset: [offset], name: name) }
+  public convenience init(_ scale: Double, offset: Double = 0, name: String? = nil) {
+    self.init(scale: [scale], offset: [offset], name: name)
+  }
 
   init(config: inout Configuration) throws {
     func numbers(_ key: String, _ fallback: Double?) throws -> [Double] {

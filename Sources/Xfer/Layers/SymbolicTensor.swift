@@ -51,7 +51,9 @@ public final class InputLayer: Layer {
   private let batchSize: Int?
 
   public init(shape: OpenShape, dtype: DType = .float32, batchSize: Int? = nil, name: String? = nil) throws {
-    guard shape.allSatisfy({ ($0 ?? 1) > 0 }) else { throw XferError.shape("Input: dimensions are to be above 0, \(text(shape)) was given") }
+    guard shape.allSatisfy({ ($0 ?? 1) > 0 }) else {
+      throw XferError.shape("Input: dimensions are to be above 0, \(text(shape)) was given")
+    }
     guard (batchSize ?? 1) > 0 else { throw XferError.shape("Input: the batch size is to be above 0, \(batchSize ?? 0) was given") }
     // Beyond any sample there is; products of such dimensions must not overflow.
     guard try Tensor.byteCount([1] + shape.map { $0 ?? 1 }, dtype) <= 1 << 32 else {
@@ -68,9 +70,13 @@ public final class InputLayer: Layer {
     for kind in ["sparse", "ragged"] where try config.bool(kind, false) {
       throw XferError.unsupported("Input: \(kind) tensors are not supported")
     }
-    guard let list = config.value(key)?.arrayValue else { throw XferError.invalid("Input: 'shape' is required, without the batch dimension") }
+    guard let list = config.value(key)?.arrayValue else {
+      throw XferError.invalid("Input: 'shape' is required, without the batch dimension")
+    }
     let sizes = try list.map { value -> Int? in
-      guard value.isNull || value.intValue != nil else { throw config.wrong(key, "a list of whole numbers, null where any size will do", .array(list)) }
+      guard value.isNull || value.intValue != nil else {
+        throw config.wrong(key, "a list of whole numbers, null where any size will do", .array(list))
+      }
       return value.intValue
     }
     let batch = key == "shape" ? nil : sizes.first ?? nil

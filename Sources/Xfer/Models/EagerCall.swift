@@ -16,7 +16,9 @@ extension Layer {
   /// The call of a layer with any number of outputs.
   public func all(_ inputs: [Tensor], training: Bool = false, tape: GradientTape? = nil) throws -> [Tensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
-    guard inputs.allSatisfy({ !$0.shape.isEmpty }) else { throw XferError.shape("\(name) wants inputs with a batch dimension, a scalar was given") }
+    guard inputs.allSatisfy({ !$0.shape.isEmpty }) else {
+      throw XferError.shape("\(name) wants inputs with a batch dimension, a scalar was given")
+    }
     try buildIfNeeded(inputs.map { $0.shape.map { $0 } })
     let flags = allLayers.map(\.trainable)
     let taped = tape.map { tape in inputs.map { tape.watches($0) } }

@@ -24,7 +24,10 @@ final class EagerPlans {
     let inputGradients: [ValueID?]
     let weightGradients: [(variable: Variable, gradient: ValueID)]
 
-    init(plan: Plan, inputs: [ValueID], outputs: [ValueID], seeds: [ValueID], inputGradients: [ValueID?], weightGradients: [(Variable, ValueID)]) {
+    init(
+      plan: Plan, inputs: [ValueID], outputs: [ValueID], seeds: [ValueID], inputGradients: [ValueID?],
+      weightGradients: [(Variable, ValueID)]
+    ) {
       (self.plan, self.inputs, self.outputs, self.seeds) = (plan, inputs, outputs, seeds)
       (self.inputGradients, self.weightGradients) = (inputGradients, weightGradients)
     }
@@ -42,7 +45,8 @@ final class EagerPlans {
     var options = Plan.Options()
     options.arena = arena
     options.kept = outputs
-    let entry = Entry(plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: [], inputGradients: [], weightGradients: [])
+    let entry = Entry(
+      plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: [], inputGradients: [], weightGradients: [])
     // Shapes that change with every call must not collect plans without end.
     if order.count >= 8 { plans[order.removeFirst()] = nil }
     plans[key] = entry
@@ -58,7 +62,9 @@ final class EagerPlans {
     let wantedInputs = zip(inputs, key.taped ?? []).filter(\.1).map(\.0)
     var gradients: [ValueID: ValueID] = [:]
     let wanted = variables.map { graph.variable($0) } + wantedInputs
-    try graph.differentiate(seeds: zip(outputs, seeds).map { ($0, $1) }, wanted: wanted) { value, gradient in if let gradient { gradients[value] = gradient } }
+    try graph.differentiate(seeds: zip(outputs, seeds).map { ($0, $1) }, wanted: wanted) { value, gradient in
+      if let gradient { gradients[value] = gradient }
+    }
     var options = Plan.Options()
     options.plastic = variables
     // Gradients may be asked for again, of another target: the backward half must not write over what it reads.

@@ -69,7 +69,8 @@ public class Model: Layer {
     for (symbol, value) in zip(self.inputs, inputs) {
       let (wanted, given) = (symbol.shape.dropFirst(), context.graph.shape(value).dropFirst())
       guard wanted.count == given.count, zip(wanted, given).allSatisfy({ $0 == nil || $0 == $1 }) else {
-        throw XferError.shape("model '\(name)' wants an input of shape [batch] + \(text(Array(wanted))), \(context.graph.shape(value)) was given")
+        throw XferError.shape(
+          "model '\(name)' wants an input of shape [batch] + \(text(Array(wanted))), \(context.graph.shape(value)) was given")
       }
       values[ObjectIdentifier(symbol)] = value
     }
@@ -86,7 +87,8 @@ public class Model: Layer {
       for result in results { values[ObjectIdentifier(result)] = made[result.index] }
     }
     return try outputs.map { output in
-      try values[ObjectIdentifier(output)] ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
+      try values[ObjectIdentifier(output)]
+        ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
     }
   }
 
@@ -102,7 +104,8 @@ public class Model: Layer {
     return try inputs.map { symbol in
       let sample = symbol.shape.dropFirst().compactMap { $0 }
       guard sample.count == symbol.shape.count - 1 else {
-        throw XferError.shape("model '\(name)' takes inputs of any size, \(text(symbol.shape)); a plan is made for one, by calling the model on data")
+        throw XferError.shape(
+          "model '\(name)' takes inputs of any size, \(text(symbol.shape)); a plan is made for one, by calling the model on data")
       }
       return [batchSize] + sample
     }
@@ -134,7 +137,10 @@ public class Model: Layer {
     func tensor(_ symbol: SymbolicTensor) -> JSONValue {
       [
         "class_name": "__keras_tensor__",
-        "config": ["shape": .array(symbol.shape.map { $0.map { .int($0) } ?? .null }), "dtype": .string(symbol.dtype.name), "keras_history": .array(history(symbol))],
+        "config": [
+          "shape": .array(symbol.shape.map { $0.map { .int($0) } ?? .null }), "dtype": .string(symbol.dtype.name),
+          "keras_history": .array(history(symbol)),
+        ],
       ]
     }
     func inbound(_ node: FunctionalNode) -> JSONValue {

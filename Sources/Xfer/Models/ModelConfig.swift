@@ -26,7 +26,9 @@ struct Deserializer {
   }
 
   func layer(_ json: JSONValue) throws -> Layer {
-    guard let className = json["class_name"]?.stringValue else { throw XferError.format("a layer without 'class_name' in the model's config") }
+    guard let className = json["class_name"]?.stringValue else {
+      throw XferError.format("a layer without 'class_name' in the model's config")
+    }
     switch className {
     case "Functional", "Model", "Sequential": return try deeper().model(json)
     default: return try LayerRegistry.make(className, config: json["config"] ?? [:])
@@ -41,7 +43,8 @@ struct Deserializer {
     switch className {
     case "Functional", "Model": model = try functional(config)
     case "Sequential": model = try sequential(config)
-    default: throw XferError.unsupported(
+    default:
+      throw XferError.unsupported(
         "a model of class '\(className)': Functional and Sequential models are supported, classes of a program's own are not")
     }
     if config["trainable"]?.boolValue == false { model.setOwnTrainable(false) }
@@ -79,9 +82,11 @@ struct Deserializer {
       }
       for (call, node) in (entry["inbound_nodes"]?.arrayValue ?? []).enumerated() { pending.append((name, call, node)) }
     }
-    let counted = try Self.countingThemselves(entries, pending.map { item in
-      try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
-    }, ends: config["output_layers"] ?? [])
+    let counted = try Self.countingThemselves(
+      entries,
+      pending.map { item in
+        try InboundCall(item.node, layer: item.name, names: layers[item.name].map { type(of: $0).inputNames } ?? [])
+      }, ends: config["output_layers"] ?? [])
     func symbol(_ layer: String, _ call: Int, _ output: Int) -> SymbolicTensor? {
       symbols[layer]?[counted.contains(layer) ? call - 1 : call].flatMap { $0.indices.contains(output) ? $0[output] : nil }
     }

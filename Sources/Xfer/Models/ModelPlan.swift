@@ -19,7 +19,8 @@ extension Plan {
   public var json: JSONValue {
     let nodes = report().map { node -> JSONValue in
       [
-        "layer": .string(node.layer), "op": .string(node.op), "backend": .string(node.backend), "shape": .array(node.shape.map { .int($0) }),
+        "layer": .string(node.layer), "op": .string(node.op), "backend": .string(node.backend),
+        "shape": .array(node.shape.map { .int($0) }),
         "phase": .string("\(node.phase)"), "fused_from": .array(node.fusedFrom.map { .string($0) }), "flops": .double(node.flops),
         "bytes": .int(node.bytes),
       ]

@@ -69,7 +69,9 @@ public final class DiskFeatureStore: FeatureStore {
     var record = [UInt8](repeating: 0, count: recordBytes)
     let checksum = Self.checksum(key, UnsafeRawBufferPointer(start: row, count: rowBytes))
     record.withUnsafeMutableBytes { bytes in
-      for (index, word) in [key.high, key.low, checksum].enumerated() { bytes.storeBytes(of: word, toByteOffset: index * 8, as: UInt64.self) }
+      for (index, word) in [key.high, key.low, checksum].enumerated() {
+        bytes.storeBytes(of: word, toByteOffset: index * 8, as: UInt64.self)
+      }
       if let start = bytes.baseAddress { (start + Self.recordHeader).copyMemory(from: row, byteCount: rowBytes) }
     }
     state.withLock { state in

@@ -51,7 +51,9 @@ public final class MemoryFeatureStore: FeatureStore {
   public func insert(_ key: Digest, _ row: UnsafeRawPointer) {
     let source = UInt(bitPattern: row)
     state.withLock { state in
-      guard state.rows[key] == nil, (state.rows.count + 1) * rowBytes <= budget, let source = UnsafeRawPointer(bitPattern: source) else { return }
+      guard state.rows[key] == nil, (state.rows.count + 1) * rowBytes <= budget, let source = UnsafeRawPointer(bitPattern: source) else {
+        return
+      }
       if state.room < rowBytes {
         // Blocks of about a megabyte: a small data set takes little, a large one few calls.
         let size = max(1, (1 << 20) / rowBytes) * rowBytes

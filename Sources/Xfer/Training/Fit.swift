@@ -117,9 +117,11 @@ extension Trainer {
     let state = TrainingState(model: try model, trainer: self, steps: feed.count, verbose: verbose)
     let progress = ProgressLogger()
     defer { progress.abandon() }
-    return try test(feed, CallbackList(callbacks: callbacks + [progress], state: state) {
-      if self.isCancelled { throw XferError(XFER_E_CANCELLED, "the evaluation was cancelled") }
-    })
+    return try test(
+      feed,
+      CallbackList(callbacks: callbacks + [progress], state: state) {
+        if self.isCancelled { throw XferError(XFER_E_CANCELLED, "the evaluation was cancelled") }
+      })
   }
 
   /// One training step; the logs are of this batch alone.

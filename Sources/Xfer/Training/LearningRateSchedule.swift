@@ -21,7 +21,9 @@ public struct LearningRateSchedule: Sendable {
     return ["module": "keras.optimizers.schedules", "class_name": .string(className), "config": .object(ownConfig), "registered_name": nil]
   }
 
-  static let names = ["CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay"]
+  static let names = [
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "PiecewiseConstantDecay", "PolynomialDecay",
+  ]
 
   /// From {"class_name":…,"config":{…}}.
   public init(_ json: JSONValue) throws {
@@ -31,7 +33,9 @@ public struct LearningRateSchedule: Sendable {
   public init(className: String, config json: JSONValue) throws {
     var config = try Configuration(json, for: className)
     func initial() throws -> Double {
-      guard config.value("initial_learning_rate") != nil else { throw XferError.invalid("\(className): 'initial_learning_rate' is required") }
+      guard config.value("initial_learning_rate") != nil else {
+        throw XferError.invalid("\(className): 'initial_learning_rate' is required")
+      }
       return try config.double("initial_learning_rate", 0)
     }
     func steps(_ key: String) throws -> Double {
@@ -65,7 +69,8 @@ public struct LearningRateSchedule: Sendable {
       }
       let (boundaries, values) = (try list("boundaries"), try list("values"))
       guard boundaries.count == values.count - 1, !boundaries.isEmpty else {
-        throw XferError.invalid("\(className): 'boundaries' is to have one number less than 'values', \(boundaries.count) and \(values.count) were given")
+        throw XferError.invalid(
+          "\(className): 'boundaries' is to have one number less than 'values', \(boundaries.count) and \(values.count) were given")
       }
       let name = try config.string("name", "PiecewiseConstant")
       value = { step in values[boundaries.firstIndex { step <= $0 } ?? boundaries.count] }
@@ -80,14 +85,18 @@ public struct LearningRateSchedule: Sendable {
       ownConfig = kept(["end_learning_rate": .double(last), "power": .double(power), "cycle": .bool(cycle), "name": .string(name)])
     case "CosineDecay":
       let (first, span, alpha) = (try initial(), try steps("decay_steps"), try config.double("alpha", 0))
-      let (target, warmup, name) = (try config.number("warmup_target"), try config.double("warmup_steps", 0), try config.string("name", className))
+      let (target, warmup, name) = (
+        try config.number("warmup_target"), try config.double("warmup_steps", 0), try config.string("name", className)
+      )
       value = { step in
         let begin = target == nil ? 0 : warmup
         if let target, step < warmup { return (target - first) * step / warmup + first }
         let fraction = min(step - begin, span) / span
         return (target ?? first) * ((1 - alpha) * 0.5 * (1 + cos(.pi * fraction)) + alpha)
       }
-      ownConfig = kept(["alpha": .double(alpha), "warmup_target": .optional(target), "warmup_steps": .double(warmup), "name": .string(name)])
+      ownConfig = kept([
+        "alpha": .double(alpha), "warmup_target": .optional(target), "warmup_steps": .double(warmup), "name": .string(name),
+      ])
     case "CosineDecayRestarts":
       let (first, span, alpha) = (try initial(), try steps("first_decay_steps"), try config.double("alpha", 0))
       let (longer, lower, name) = (try config.double("t_mul", 2), try config.double("m_mul", 1), try config.string("name", "SGDRDecay"))

@@ -80,7 +80,8 @@ public final class BinaryFocalCrossentropy: FunctionLoss {
   }
   public override var ownConfig: [String: JSONValue] {
     [
-      "from_logits": .bool(logits), "label_smoothing": .double(labelSmoothing), "axis": .int(axis), "apply_class_balancing": .bool(balanced),
+      "from_logits": .bool(logits), "label_smoothing": .double(labelSmoothing), "axis": .int(axis),
+      "apply_class_balancing": .bool(balanced),
       "alpha": .double(alpha), "gamma": .double(gamma),
     ]
   }

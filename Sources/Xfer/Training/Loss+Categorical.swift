@@ -125,7 +125,8 @@ public final class SparseCategoricalCrossentropy: FunctionLoss {
       let labels = UnsafeBufferPointer(start: converted.data.assumingMemoryBound(to: Int32.self), count: converted.count)
       guard let place = labels.firstIndex(where: { ($0 < 0 || Int($0) >= classes) && ignoreClass != Int($0) }) else { return }
       let sample = place / max(converted.count / max(converted.shape.first ?? 1, 1), 1)
-      throw XferError.data("y has the label \(labels[place]) in sample \(sample); for \(classes) predictions labels go from 0 to \(classes - 1)")
+      throw XferError.data(
+        "y has the label \(labels[place]) in sample \(sample); for \(classes) predictions labels go from 0 to \(classes - 1)")
     }
   }
 

@@ -6,7 +6,9 @@ public import XferGraph
 public class FunctionLoss: Loss {
   public final override func samples(_ truth: ValueID, _ prediction: ValueID, _ graph: Graph) throws -> ValueID {
     let (t, p) = try graph.sameRank(truth, prediction)
-    guard !graph.shape(p).isEmpty else { throw XferError.shape("\(name): predictions with at least one dimension are wanted, a scalar was given") }
+    guard !graph.shape(p).isEmpty else {
+      throw XferError.shape("\(name): predictions with at least one dimension are wanted, a scalar was given")
+    }
     return try values(t, p, graph)
   }
 
@@ -26,15 +28,18 @@ extension Configuration {
     let text = try string("reduction", Reduction.sumOverBatchSize.rawValue)
     // Files of older Keras versions say "auto".
     guard let reduction = text == "auto" ? .sumOverBatchSize : Reduction(rawValue: text) else {
-      throw XferError.invalid("\(className): 'reduction' is to be one of \(Reduction.allCases.map(\.rawValue).joined(separator: ", ")), "
-        + "'\(text)' was given\(hint(text, among: Reduction.allCases.map(\.rawValue)))")
+      throw XferError.invalid(
+        "\(className): 'reduction' is to be one of \(Reduction.allCases.map(\.rawValue).joined(separator: ", ")), "
+          + "'\(text)' was given\(hint(text, among: Reduction.allCases.map(\.rawValue)))")
     }
     return reduction
   }
 
   mutating func labelSmoothing() throws -> Double {
     let value = try double("label_smoothing", 0)
-    guard (0...1).contains(value) else { throw XferError.invalid("\(className): 'label_smoothing' is to be from 0 to 1, \(value) was given") }
+    guard (0...1).contains(value) else {
+      throw XferError.invalid("\(className): 'label_smoothing' is to be from 0 to 1, \(value) was given")
+    }
     return value
   }
 }

@@ -61,7 +61,8 @@ extension Loss {
     case "SparseCategoricalCrossentropy": loss = try SparseCategoricalCrossentropy(config: &configuration)
     case "SquaredHinge": loss = try SquaredHinge(config: &configuration)
     case "Tversky": loss = try Tversky(config: &configuration)
-    case "crossentropy", "ce": loss = AutomaticCrossentropy(name: try configuration.string("name", name), reduction: try configuration.reduction())
+    case "crossentropy", "ce":
+      loss = AutomaticCrossentropy(name: try configuration.string("name", name), reduction: try configuration.reduction())
     default: throw XferError.notFound("unknown loss '\(name)'\(hint(name, among: classNames + identifiers.keys.sorted()))")
     }
     try configuration.finish()

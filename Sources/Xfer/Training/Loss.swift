@@ -103,13 +103,15 @@ open class Loss {
   /// The scalar [1] that training follows.
   func total(_ truth: ValueID, _ prediction: ValueID, weights: ValueID?, _ graph: Graph) throws -> ValueID {
     guard reduction != .none else {
-      throw XferError.unsupported("\(name): reduction 'none' gives a value for each sample, training wants a single one: choose another reduction")
+      throw XferError.unsupported(
+        "\(name): reduction 'none' gives a value for each sample, training wants a single one: choose another reduction")
     }
     return try value(truth, prediction, weights: weights, graph)
   }
 
   /// The loss of data: a tensor [1], or with reduction none one value a sample.
-  public func callAsFunction(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil, tape: GradientTape? = nil) throws -> Tensor {
+  public func callAsFunction(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil, tape: GradientTape? = nil) throws -> Tensor
+  {
     try resolved(truth.shape, prediction.shape).check(truth, predictionShape: prediction.shape)
     let inputs = [truth, prediction] + (sampleWeight.map { [$0] } ?? [])
     let key = EagerPlans.Key(

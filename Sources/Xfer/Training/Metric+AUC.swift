@@ -30,7 +30,9 @@ final class AUC: Metric {
     let number = try config.int("num_thresholds", 200)
     if let value = config.value("thresholds") {
       let list = value.arrayValue?.compactMap(\.doubleValue) ?? []
-      guard list.count == value.arrayValue?.count, list.allSatisfy(\.isFinite) else { throw config.wrong("thresholds", "a list of numbers", value) }
+      guard list.count == value.arrayValue?.count, list.allSatisfy(\.isFinite) else {
+        throw config.wrong("thresholds", "a list of numbers", value)
+      }
       inner = list.sorted()
       fromThresholds = true
       even = ThresholdCounts.isEven([0] + inner + [1])
@@ -93,11 +95,12 @@ final class AUC: Metric {
       }
     }
     return zip(points, points.dropFirst()).reduce(0) { sum, pair in
-      let height = switch summation {
-      case .interpolation: (pair.0.y + pair.1.y) / 2
-      case .minoring: min(pair.0.y, pair.1.y)
-      case .majoring: max(pair.0.y, pair.1.y)
-      }
+      let height =
+        switch summation {
+        case .interpolation: (pair.0.y + pair.1.y) / 2
+        case .minoring: min(pair.0.y, pair.1.y)
+        case .majoring: max(pair.0.y, pair.1.y)
+        }
       return sum + (pair.0.x - pair.1.x) * height
     }
   }

@@ -36,7 +36,9 @@ func largest(_ values: [Float], rowLength: Int) -> [Int] {
 public final class Accuracy: MeanMetric {
   public override class var className: String { "Accuracy" }
   public override init(name: String = "accuracy") { super.init(name: name) }
-  public override func values(_ truth: Tensor, _ prediction: Tensor) throws -> MetricValues { try AlignedPair(truth, prediction, name: name).equal(==) }
+  public override func values(_ truth: Tensor, _ prediction: Tensor) throws -> MetricValues {
+    try AlignedPair(truth, prediction, name: name).equal(==)
+  }
 }
 
 /// The share of predictions on the right side of a threshold: `prediction > threshold` counts as 1, also for logits.
@@ -72,7 +74,9 @@ public final class CategoricalAccuracy: MeanMetric {
 
 /// Class numbers (n,) or (n,1) beside predictions (n,classes).
 private func classNumbers(_ truth: Tensor, _ prediction: Tensor, name: String) throws -> (labels: [Float], classes: Int, shape: [Int]) {
-  guard let classes = prediction.shape.last, classes > 0 else { throw XferError.shape("\(name): predictions have shape \(prediction.shape)") }
+  guard let classes = prediction.shape.last, classes > 0 else {
+    throw XferError.shape("\(name): predictions have shape \(prediction.shape)")
+  }
   var shape = truth.shape
   if shape.count == prediction.shape.count, shape.last == 1 { shape.removeLast() }
   guard shape == prediction.shape.dropLast() else {
@@ -135,7 +139,8 @@ public final class SparseTopKCategoricalAccuracy: MeanMetric {
     let (labels, classes, shape) = try classNumbers(truth, prediction, name: name)
     let p = prediction.floats
     guard sorted else { return MetricValues(shape, inTopK(labels.map { Int(exactly: $0) }, p, classes, k)) }
-    let among = labels.enumerated().map { row, label in p[row * classes..<row * classes + min(max(k, 0), classes)].contains(label) ? 1.0 : 0 }
+    let among = labels.enumerated().map { row, label in p[row * classes..<row * classes + min(max(k, 0), classes)].contains(label) ? 1.0 : 0
+    }
     return MetricValues(shape, among)
   }
   public override var ownConfig: [String: JSONValue] { sorted ? ["k": .int(k), "from_sorted_ids": true] : ["k": .int(k)] }
@@ -149,11 +154,12 @@ final class AutomaticAccuracy: MeanMetric {
   private let categorical = CategoricalAccuracy()
 
   override func values(_ truth: Tensor, _ prediction: Tensor) throws -> MetricValues {
-    let chosen: MeanMetric = switch TargetKind(truth.shape, prediction.shape) {
-    case .binary: binary
-    case .sparse: sparse
-    case .categorical: categorical
-    }
+    let chosen: MeanMetric =
+      switch TargetKind(truth.shape, prediction.shape) {
+      case .binary: binary
+      case .sparse: sparse
+      case .categorical: categorical
+      }
     return try chosen.values(truth, prediction)
   }
 }

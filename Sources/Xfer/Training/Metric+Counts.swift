@@ -50,7 +50,9 @@ struct ThresholdCounts {
     if logits { prediction = prediction.map { 1 / (1 + expf(-$0)) } }
     let columns = shape.last ?? 1
     if let topK {
-      guard (1...max(columns, 1)).contains(topK) else { throw XferError.invalid("\(name): top_k is \(topK), predictions have \(columns) columns") }
+      guard (1...max(columns, 1)).contains(topK) else {
+        throw XferError.invalid("\(name): top_k is \(topK), predictions have \(columns) columns")
+      }
       for start in stride(from: 0, to: prediction.count, by: max(columns, 1)) {
         let order = (0..<columns).sorted { a, b in
           prediction[start + a] != prediction[start + b] ? prediction[start + a] > prediction[start + b] : a < b
@@ -59,8 +61,12 @@ struct ThresholdCounts {
       }
     }
     if let classID {
-      guard shape.count > 1 else { throw XferError.shape("\(name): with class_id predictions (n, classes) are wanted, their shape is \(shape)") }
-      guard (0..<columns).contains(classID) else { throw XferError.invalid("\(name): class_id is \(classID), predictions have \(columns) columns") }
+      guard shape.count > 1 else {
+        throw XferError.shape("\(name): with class_id predictions (n, classes) are wanted, their shape is \(shape)")
+      }
+      guard (0..<columns).contains(classID) else {
+        throw XferError.invalid("\(name): class_id is \(classID), predictions have \(columns) columns")
+      }
       let places = stride(from: classID, to: truth.count, by: columns)
       (truth, prediction) = (places.map { truth[$0] }, places.map { prediction[$0] })
       shape[shape.count - 1] = 1
@@ -153,7 +159,8 @@ extension Configuration {
 /// True and false positives and negatives, Precision and Recall: figures of the counts at given thresholds.
 final class CountMetric: Metric {
   enum Figure: String {
-    case truePositives = "TruePositives", falsePositives = "FalsePositives", trueNegatives = "TrueNegatives", falseNegatives = "FalseNegatives"
+    case truePositives = "TruePositives", falsePositives = "FalsePositives", trueNegatives = "TrueNegatives", falseNegatives =
+      "FalseNegatives"
     case precision = "Precision", recall = "Recall"
   }
   private let figure: Figure
@@ -177,14 +184,15 @@ final class CountMetric: Metric {
     try counts.update(truth, prediction, weights: sampleWeight, topK: topK, classID: classID, name: name)
   }
   override var results: MetricValues {
-    let values = switch figure {
-    case .truePositives: counts.tp
-    case .falsePositives: counts.fp
-    case .trueNegatives: counts.tn
-    case .falseNegatives: counts.fn
-    case .precision: zip(counts.tp, counts.fp).map { ratio($0, $0 + $1) }
-    case .recall: zip(counts.tp, counts.fn).map { ratio($0, $0 + $1) }
-    }
+    let values =
+      switch figure {
+      case .truePositives: counts.tp
+      case .falsePositives: counts.fp
+      case .trueNegatives: counts.tn
+      case .falseNegatives: counts.fn
+      case .precision: zip(counts.tp, counts.fp).map { ratio($0, $0 + $1) }
+      case .recall: zip(counts.tp, counts.fn).map { ratio($0, $0 + $1) }
+      }
     return MetricValues(values.count == 1 ? [] : [values.count], values)
   }
   override var state: [Double] { counts.state }
@@ -219,13 +227,16 @@ final class ConstrainedMetric: Metric {
     self.figure = figure
     guard config.value(figure.key) != nil else { throw XferError.invalid("\(config.className): '\(figure.key)' is required") }
     value = try config.double(figure.key, 0)
-    guard (0...1).contains(value) else { throw XferError.invalid("\(config.className): '\(figure.key)' is to be from 0 to 1, \(value) was given") }
+    guard (0...1).contains(value) else {
+      throw XferError.invalid("\(config.className): '\(figure.key)' is to be from 0 to 1, \(value) was given")
+    }
     let number = try config.int("num_thresholds", 200)
     guard (1...1_000_000).contains(number) else {
       throw XferError.invalid("\(config.className): 'num_thresholds' is to be above 0, \(number) was given")
     }
     classID = try config.optionalInt("class_id")
-    counts = number == 1 ? ThresholdCounts([0.5]) : ThresholdCounts((0..<number).map { Double($0) / Double(max(number - 1, 1)) }, even: true)
+    counts =
+      number == 1 ? ThresholdCounts([0.5]) : ThresholdCounts((0..<number).map { Double($0) / Double(max(number - 1, 1)) }, even: true)
     super.init(name: try config.value("name")?.stringValue ?? AutomaticName.next(for: figure.rawValue))
   }
 
@@ -236,12 +247,13 @@ final class ConstrainedMetric: Metric {
     let recall = zip(counts.tp, counts.fn).map { ratio($0, $0 + $1) }
     let specificity = zip(counts.tn, counts.fp).map { ratio($0, $0 + $1) }
     let precision = zip(counts.tp, counts.fp).map { ratio($0, $0 + $1) }
-    let (bound, wanted) = switch figure {
-    case .sensitivityAtSpecificity: (specificity, recall)
-    case .specificityAtSensitivity: (recall, specificity)
-    case .precisionAtRecall: (recall, precision)
-    case .recallAtPrecision: (precision, recall)
-    }
+    let (bound, wanted) =
+      switch figure {
+      case .sensitivityAtSpecificity: (specificity, recall)
+      case .specificityAtSensitivity: (recall, specificity)
+      case .precisionAtRecall: (recall, precision)
+      case .recallAtPrecision: (precision, recall)
+      }
     // Keras compares float32 rates.
     return zip(bound, wanted).reduce(0) { Float($1.0) >= Float(value) ? max($0, $1.1) : $0 }
   }

@@ -26,7 +26,8 @@ final class FBetaScore: Metric {
 
   override func update(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil) throws {
     guard truth.shape.count == 2, truth.shape == prediction.shape else {
-      throw XferError.shape("\(name): targets and predictions (n, classes) are wanted, shapes \(truth.shape) and \(prediction.shape) were given")
+      throw XferError.shape(
+        "\(name): targets and predictions (n, classes) are wanted, shapes \(truth.shape) and \(prediction.shape) were given")
     }
     let (rows, columns) = (truth.shape[0], truth.shape[1])
     let (t, p, w) = (truth.floats, prediction.floats, sampleWeight?.floats)
@@ -34,7 +35,9 @@ final class FBetaScore: Metric {
       throw XferError.shape("\(name): sample weights of shape \(sampleWeight?.shape ?? []) are given for \(rows) samples")
     }
     var sums = sums ?? Array(repeating: Array(repeating: 0, count: columns), count: 4)
-    guard sums[0].count == columns else { throw XferError.shape("\(name): \(columns) classes are given, there were \(sums[0].count) before") }
+    guard sums[0].count == columns else {
+      throw XferError.shape("\(name): \(columns) classes are given, there were \(sums[0].count) before")
+    }
     for row in 0..<rows {
       let top = p[row * columns..<(row + 1) * columns].max() ?? 0
       let weight = Double(w?[row] ?? 1)
@@ -75,7 +78,9 @@ final class FBetaScore: Metric {
   override var stateGrows: Bool { true }
   override var configClassName: String { f1 ? "F1Score" : "FBetaScore" }
   override var ownConfig: [String: JSONValue] {
-    var config: [String: JSONValue] = ["average": average.map { .string($0) } ?? .null, "threshold": threshold.map { .double($0) } ?? .null]
+    var config: [String: JSONValue] = [
+      "average": average.map { .string($0) } ?? .null, "threshold": threshold.map { .double($0) } ?? .null,
+    ]
     if !f1 { config["beta"] = .double(beta) }
     return config
   }
@@ -94,7 +99,8 @@ final class R2Score: Metric {
     aggregation = givenNull ? nil : try config.string("class_aggregation", "uniform_average")
     config.ignore("class_aggregation")
     if let aggregation, !["uniform_average", "variance_weighted_average"].contains(aggregation) {
-      throw XferError.invalid("R2Score: 'class_aggregation' is to be null, uniform_average or variance_weighted_average, '\(aggregation)' was given")
+      throw XferError.invalid(
+        "R2Score: 'class_aggregation' is to be null, uniform_average or variance_weighted_average, '\(aggregation)' was given")
     }
     regressors = try config.int("num_regressors", 0)
     guard regressors >= 0 else { throw XferError.invalid("R2Score: 'num_regressors' is to be 0 or above, \(regressors) was given") }
@@ -103,7 +109,9 @@ final class R2Score: Metric {
 
   override func update(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil) throws {
     let pair = try AlignedPair(truth, prediction, name: name)
-    guard pair.shape.count == 2 else { throw XferError.shape("\(name): targets and predictions (n, outputs) are wanted, their shape is \(pair.shape)") }
+    guard pair.shape.count == 2 else {
+      throw XferError.shape("\(name): targets and predictions (n, outputs) are wanted, their shape is \(pair.shape)")
+    }
     var given = sampleWeight.map { MetricValues($0) } ?? MetricValues([], [1])
     if given.shape.count == 1 { given.shape.append(1) }
     guard let weights = given.broadcast(to: pair.shape) else {
@@ -111,7 +119,9 @@ final class R2Score: Metric {
     }
     let columns = pair.shape[1]
     var sums = sums ?? Array(repeating: Array(repeating: 0, count: columns), count: 4)
-    guard sums[0].count == columns else { throw XferError.shape("\(name): \(columns) outputs are given, there were \(sums[0].count) before") }
+    guard sums[0].count == columns else {
+      throw XferError.shape("\(name): \(columns) outputs are given, there were \(sums[0].count) before")
+    }
     for i in pair.truth.indices {
       let (t, p, w, c) = (Double(pair.truth[i]), Double(pair.prediction[i]), weights.values[i], i % columns)
       sums[0][c] += t * w

@@ -29,7 +29,9 @@ public final class LossMetric: MeanMetric {
       "Poisson": ("Poisson", "poisson", []),
       "BinaryCrossentropy": ("BinaryCrossentropy", "binary_crossentropy", ["from_logits", "label_smoothing"]),
       "CategoricalCrossentropy": ("CategoricalCrossentropy", "categorical_crossentropy", ["from_logits", "label_smoothing", "axis"]),
-      "SparseCategoricalCrossentropy": ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", ["from_logits", "ignore_class", "axis"]),
+      "SparseCategoricalCrossentropy": (
+        "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", ["from_logits", "ignore_class", "axis"]
+      ),
     ]
     guard let entry = table[name] else { return nil }
     var given: [String: JSONValue] = [:]

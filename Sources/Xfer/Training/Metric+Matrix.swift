@@ -13,7 +13,9 @@ class MatrixMetric: Metric {
 
   /// Pairs outside the matrix, and of the ignored class, are left out.
   func count(_ truth: [Float], _ prediction: [Float], _ weights: Tensor?, ignored: Int?, whole: Bool) throws {
-    guard truth.count == prediction.count else { throw XferError.shape("\(name): \(truth.count) targets and \(prediction.count) predictions were given") }
+    guard truth.count == prediction.count else {
+      throw XferError.shape("\(name): \(truth.count) targets and \(prediction.count) predictions were given")
+    }
     let given = weights?.floats
     guard given == nil || given?.count == 1 || given?.count == truth.count else {
       throw XferError.shape("\(name): sample weights of shape \(weights?.shape ?? []) are given for \(truth.count) pairs")
@@ -120,7 +122,8 @@ final class IoU: MatrixMetric {
     var p = sparsePrediction ? prediction.floats : try prediction.largestAlong(axis, name: name)
     if let threshold { p = p.map { $0 >= Float(threshold) ? 1 : 0 } }
     try count(
-      sparseTruth ? truth.floats : truth.largestAlong(axis, name: name), p, sampleWeight, ignored: ignored, whole: !dtype.hasPrefix("float"))
+      sparseTruth ? truth.floats : truth.largestAlong(axis, name: name), p, sampleWeight, ignored: ignored, whole: !dtype.hasPrefix("float")
+    )
   }
 
   override var result: Double {

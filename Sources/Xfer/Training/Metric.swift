@@ -84,7 +84,9 @@ public struct MetricValues {
   func reduced(from axis: Int, mean: Bool) -> MetricValues {
     let inner = shape[axis...].reduce(1, *)
     let outer = Array(shape[..<axis])
-    let sums = (0..<outer.reduce(1, *)).map { row in values[row * inner..<(row + 1) * inner].reduce(0, +) / (mean ? Double(max(inner, 1)) : 1) }
+    let sums = (0..<outer.reduce(1, *)).map { row in
+      values[row * inner..<(row + 1) * inner].reduce(0, +) / (mean ? Double(max(inner, 1)) : 1)
+    }
     return MetricValues(outer, sums)
   }
 
@@ -173,7 +175,9 @@ public final class CustomMetric: Metric {
     (take, figure, clear) = (update, result, reset)
     super.init(name: name)
   }
-  public override func update(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil) throws { try take(truth, prediction, sampleWeight) }
+  public override func update(_ truth: Tensor, _ prediction: Tensor, sampleWeight: Tensor? = nil) throws {
+    try take(truth, prediction, sampleWeight)
+  }
   public override var result: Double { figure() }
   public override func reset() { clear() }
 }

@@ -8,7 +8,8 @@ public final class Adagrad: Optimizer {
   let epsilon: Double
 
   public init(
-    learningRate: Double = 1e-3, initialAccumulatorValue: Double = 0.1, epsilon: Double = 1e-7, options: OptimizerOptions = OptimizerOptions(),
+    learningRate: Double = 1e-3, initialAccumulatorValue: Double = 0.1, epsilon: Double = 1e-7,
+    options: OptimizerOptions = OptimizerOptions(),
     name: String? = nil
   ) throws {
     (self.initialAccumulatorValue, self.epsilon) = (initialAccumulatorValue, epsilon)
@@ -43,7 +44,8 @@ public final class Adadelta: Optimizer {
   let epsilon: Double
 
   public init(
-    learningRate: Double = 1e-3, rho: Double = 0.95, epsilon: Double = 1e-7, options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+    learningRate: Double = 1e-3, rho: Double = 0.95, epsilon: Double = 1e-7, options: OptimizerOptions = OptimizerOptions(),
+    name: String? = nil
   ) throws {
     (self.rho, self.epsilon) = (rho, epsilon)
     try super.init(learningRate: learningRate, options: options, name: name)

@@ -35,7 +35,8 @@ public class Adam: Optimizer {
   public override func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor], numbers: [Tensor]) throws {
     guard amsgrad else {
       return graph.adam(
-        variable, gradient: gradient, alpha: numbers[0], beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon), momentum: slots[0],
+        variable, gradient: gradient, alpha: numbers[0], beta1: Float(beta1), beta2: Float(beta2), epsilon: Float(epsilon),
+        momentum: slots[0],
         velocity: slots[1])
     }
     let m = try graph.lerp(slots[0], towards: gradient, by: 1 - beta1)

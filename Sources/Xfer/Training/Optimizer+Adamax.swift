@@ -25,13 +25,16 @@ public final class Adamax: Optimizer {
   public override class var className: String { "Adamax" }
   let adam: AdamNumbers
 
-  public init(learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
+  public init(
+    learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+  ) throws {
     self.adam = adam
     try super.init(learningRate: learningRate, options: options, name: name)
   }
 
   convenience init(config: inout Configuration) throws {
-    try self.init(learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
+    try self.init(
+      learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
   }
 
   public override var slotNames: [String] { ["momentum", "norm"] }
@@ -56,14 +59,17 @@ public final class Nadam: Optimizer {
   private var productStep = 0.0
   private var productValue = 1.0
 
-  public init(learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
+  public init(
+    learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+  ) throws {
     self.adam = adam
     product = try Tensor([1], shape: [])
     try super.init(learningRate: learningRate, options: options, name: name)
   }
 
   convenience init(config: inout Configuration) throws {
-    try self.init(learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
+    try self.init(
+      learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
   }
 
   public override var slotNames: [String] { ["momentum", "velocity"] }
@@ -107,17 +113,22 @@ public final class Lamb: Optimizer {
   public override class var className: String { "Lamb" }
   let adam: AdamNumbers
 
-  public init(learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
+  public init(
+    learningRate: Double = 1e-3, _ adam: AdamNumbers = AdamNumbers(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+  ) throws {
     self.adam = adam
     try super.init(learningRate: learningRate, options: options, name: name)
   }
 
   convenience init(config: inout Configuration) throws {
-    try self.init(learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
+    try self.init(
+      learningRate: config.learningRate(), AdamNumbers(&config), options: OptimizerOptions(&config), name: config.optimizerName())
   }
 
   public override var slotNames: [String] { ["momentum", "velocity"] }
-  public override func numbers(rate: Double, step t: Double) -> [Double] { [rate, 1 / (1 - pow(adam.beta1, t)), 1 / (1 - pow(adam.beta2, t))] }
+  public override func numbers(rate: Double, step t: Double) -> [Double] {
+    [rate, 1 / (1 - pow(adam.beta1, t)), 1 / (1 - pow(adam.beta2, t))]
+  }
 
   public override func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor], numbers: [Tensor]) throws {
     let m = try graph.lerp(slots[0], towards: gradient, by: 1 - adam.beta1)

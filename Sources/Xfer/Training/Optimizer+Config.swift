@@ -56,7 +56,8 @@ extension OptimizerOptions {
     emaMomentum = try config.double("ema_momentum", 0.99)
     emaOverwriteFrequency = try config.number("ema_overwrite_frequency").map { _ in try config.int("ema_overwrite_frequency", 0) }
     lossScaleFactor = try config.number("loss_scale_factor")
-    gradientAccumulationSteps = try config.number("gradient_accumulation_steps").map { _ in try config.int("gradient_accumulation_steps", 0) }
+    gradientAccumulationSteps = try config.number("gradient_accumulation_steps").map { _ in try config.int("gradient_accumulation_steps", 0)
+    }
     if gradientAccumulationSteps == 0 { gradientAccumulationSteps = nil }
   }
 }

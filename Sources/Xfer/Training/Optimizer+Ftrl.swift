@@ -16,7 +16,9 @@ public final class Ftrl: Optimizer {
   }
   let strengths: Strengths
 
-  public init(learningRate: Double = 1e-3, _ strengths: Strengths = Strengths(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
+  public init(
+    learningRate: Double = 1e-3, _ strengths: Strengths = Strengths(), options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+  ) throws {
     for (key, value) in [
       ("initial_accumulator_value", strengths.initialAccumulatorValue), ("l1_regularization_strength", strengths.l1),
       ("l2_regularization_strength", strengths.l2), ("l2_shrinkage_regularization_strength", strengths.l2Shrinkage),

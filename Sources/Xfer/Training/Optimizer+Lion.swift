@@ -8,7 +8,8 @@ public final class Lion: Optimizer {
   let beta2: Double
 
   public init(
-    learningRate: Double = 1e-3, beta1: Double = 0.9, beta2: Double = 0.99, options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+    learningRate: Double = 1e-3, beta1: Double = 0.9, beta2: Double = 0.99, options: OptimizerOptions = OptimizerOptions(),
+    name: String? = nil
   ) throws {
     guard beta1 > 0, beta1 <= 1 else { throw XferError.invalid("Lion: 'beta_1' is to be above 0 and at most 1, \(beta1) was given") }
     (self.beta1, self.beta2) = (beta1, beta2)

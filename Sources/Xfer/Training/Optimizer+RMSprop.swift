@@ -30,7 +30,9 @@ public final class RMSprop: Optimizer {
   public override func emit(_ graph: Graph, _ variable: Variable, gradient: ValueID, slots: [Tensor], numbers: [Tensor]) throws {
     let square = try graph.average(slots[0], with: graph.unary(.square, gradient), keeping: rho)
     var spread = square
-    if centered, let slot = slots.last { spread = try graph.subtract(square, graph.unary(.square, graph.average(slot, with: gradient, keeping: rho))) }
+    if centered, let slot = slots.last {
+      spread = try graph.subtract(square, graph.unary(.square, graph.average(slot, with: gradient, keeping: rho)))
+    }
     var step = try graph.divide(graph.multiply(gradient, graph.state(numbers[0])), graph.unary(.sqrt, graph.add(spread, epsilon)))
     if momentum > 0 {
       step = try graph.add(graph.multiply(graph.state(slots[1]), momentum), step)

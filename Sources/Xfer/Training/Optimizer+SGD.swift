@@ -8,7 +8,8 @@ public final class SGD: Optimizer {
   let nesterov: Bool
 
   public init(
-    learningRate: Double = 0.01, momentum: Double = 0, nesterov: Bool = false, options: OptimizerOptions = OptimizerOptions(), name: String? = nil
+    learningRate: Double = 0.01, momentum: Double = 0, nesterov: Bool = false, options: OptimizerOptions = OptimizerOptions(),
+    name: String? = nil
   ) throws {
     guard (0...1).contains(momentum) else { throw XferError.invalid("SGD: 'momentum' is to be from 0 to 1, \(momentum) was given") }
     (self.momentum, self.nesterov) = (momentum, nesterov)

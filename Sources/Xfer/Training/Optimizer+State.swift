@@ -44,7 +44,9 @@ extension Optimizer {
   /// Replaces one variable of ``stateVariables``.
   public func setState(_ index: Int, _ value: Tensor) throws {
     let state = try stateVariables
-    guard state.indices.contains(index) else { throw XferError.invalid("\(name) has \(state.count) state variables, there is no number \(index)") }
+    guard state.indices.contains(index) else {
+      throw XferError.invalid("\(name) has \(state.count) state variables, there is no number \(index)")
+    }
     let (label, tensor) = state[index]
     guard value.shape == tensor.shape else {
       throw XferError.shape("'\(label)' has shape \(tensor.shape), a value of shape \(value.shape) was given")

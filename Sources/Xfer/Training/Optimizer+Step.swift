@@ -95,7 +95,9 @@ final class OptimizerStep {
   }
 
   private func entry(_ variable: Variable) throws -> OptimizerEntry {
-    guard let entry = optimizer.entries[ObjectIdentifier(variable)] else { throw XferError.state("\(optimizer.name) does not know '\(variable.path)'") }
+    guard let entry = optimizer.entries[ObjectIdentifier(variable)] else {
+      throw XferError.state("\(optimizer.name) does not know '\(variable.path)'")
+    }
     return entry
   }
 

@@ -29,7 +29,9 @@ public struct OptimizerOptions: Sendable, Equatable {
       throw XferError.invalid("\(name): 'gradient_accumulation_steps' is to be 2 or above, \(steps) was given")
     }
     guard useEMA else { return }
-    guard (0...1).contains(emaMomentum) else { throw XferError.invalid("\(name): 'ema_momentum' is to be from 0 to 1, \(emaMomentum) was given") }
+    guard (0...1).contains(emaMomentum) else {
+      throw XferError.invalid("\(name): 'ema_momentum' is to be from 0 to 1, \(emaMomentum) was given")
+    }
     if let frequency = emaOverwriteFrequency, frequency < 1 {
       throw XferError.invalid("\(name): 'ema_overwrite_frequency' is to be 1 or above, \(frequency) was given")
     }
@@ -71,7 +73,9 @@ open class Optimizer {
 
   public init(learningRate: Double, options: OptimizerOptions = OptimizerOptions(), name: String? = nil) throws {
     let name = name ?? AutomaticName.snakeCase(Self.className)
-    guard learningRate.isFinite, learningRate >= 0 else { throw XferError.invalid("\(name): 'learning_rate' is to be 0 or above, \(learningRate) was given") }
+    guard learningRate.isFinite, learningRate >= 0 else {
+      throw XferError.invalid("\(name): 'learning_rate' is to be 0 or above, \(learningRate) was given")
+    }
     try options.check(name)
     (constantRate, self.name, self.options) = (learningRate, name, options)
     emaMomentum = try Tensor(zeros: [1])
@@ -115,7 +119,9 @@ open class Optimizer {
   func beginStep() throws {
     // A constant rate counts as the Float that it is in the state and in files, so that training goes on from them with the same bits.
     let rate = schedule == nil ? Double(Float(constantRate)) : try rate()
-    for (factor, group) in groups { group.set(numbers(rate: rate * factor, step: Double(iterations + 1)), decay: (options.weightDecay ?? 0) * rate * factor) }
+    for (factor, group) in groups {
+      group.set(numbers(rate: rate * factor, step: Double(iterations + 1)), decay: (options.weightDecay ?? 0) * rate * factor)
+    }
     emaMomentum.float32[0] = iterations == 0 ? 0 : Float(options.emaMomentum)
   }
 
@@ -138,7 +144,8 @@ open class Optimizer {
       let strangers = variables.filter { entries[ObjectIdentifier($0)] == nil }
       guard strangers.isEmpty else {
         throw XferError.state(
-          "\(name) already serves other weights and does not know '\(strangers[0].path)': make a new optimizer, or keep the slots by rebind(keep_slots: true)")
+          "\(name) already serves other weights and does not know '\(strangers[0].path)': make a new optimizer, or keep the slots by rebind(keep_slots: true)"
+        )
       }
       return
     }

@@ -127,7 +127,8 @@ public final class Trainer {
     let cache = try features(training: training)
     if let cache { batch.inputs = try cache.features(batch) }
     guard !batch.inputs.isEmpty else {
-      throw XferError.state("a frozen weight was changed in the middle of an epoch whose samples were not read again: fit with the cache off")
+      throw XferError.state(
+        "a frozen weight was changed in the middle of an epoch whose samples were not read again: fit with the cache off")
     }
     let key = Key(
       cut: cache != nil, inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
@@ -139,7 +140,9 @@ public final class Trainer {
     for (index, output) in outputs.enumerated() {
       if let loss = output.loss, let truth = batch.targets[index] { try loss.check(truth, predictionShape: step.predictionShapes[index]) }
       if let value = step.targets[index], let truth = batch.targets[index] { inputs.append((value, truth)) }
-      if let value = step.weights[index], let weights = batch.sampleWeights[index] { inputs.append((value, try weights.converted(to: .float32))) }
+      if let value = step.weights[index], let weights = batch.sampleWeights[index] {
+        inputs.append((value, try weights.converted(to: .float32)))
+      }
     }
     if training { try optimizer.beginStep() }
     try step.plan.run(inputs)
@@ -162,15 +165,18 @@ public final class Trainer {
       return result
     }
     guard let targets = spread(batch.targets) else {
-      throw XferError.invalid("the model has \(outputs.count) outputs, \(trained.count) with a loss; \(batch.targets.count) targets were given")
+      throw XferError.invalid(
+        "the model has \(outputs.count) outputs, \(trained.count) with a loss; \(batch.targets.count) targets were given")
     }
-    for (output, target) in zip(outputs, targets) where target == nil && (output.loss != nil || !(output.metrics + output.weightedMetrics).isEmpty) {
+    for (output, target) in zip(outputs, targets)
+    where target == nil && (output.loss != nil || !(output.metrics + output.weightedMetrics).isEmpty) {
       throw XferError.data("output '\(output.name)' has a loss or metrics, but no target was given for it")
     }
     batch.targets = targets
     let all = batch.sampleWeights.count == 1 ? Array(repeating: batch.sampleWeights[0], count: outputs.count) : batch.sampleWeights
     guard let weights = all.isEmpty ? Array(repeating: nil, count: outputs.count) : spread(all) else {
-      throw XferError.invalid("the model has \(outputs.count) outputs; \(all.count) sample weights were given, one for all or one for each are wanted")
+      throw XferError.invalid(
+        "the model has \(outputs.count) outputs; \(all.count) sample weights were given, one for all or one for each are wanted")
     }
     batch.sampleWeights = weights
     return batch
@@ -236,7 +242,8 @@ public final class Trainer {
       return TensorDescription([batchSize] + row, loss.targetDType)
     }
     return try makeStep(
-      Key(inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration)).plan
+      Key(inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration)
+    ).plan
   }
 
   // MARK: The frozen part
@@ -286,8 +293,10 @@ public final class Trainer {
     }
     guard !warned, isMistaken else { return }
     warned = true
-    log(2, "BinaryAccuracy counts predictions above its threshold 0.5, but the loss takes logits, where the border is 0: "
-      + "use threshold 0 to count probabilities above one half (Keras' default is kept)")
+    log(
+      2,
+      "BinaryAccuracy counts predictions above its threshold 0.5, but the loss takes logits, where the border is 0: "
+        + "use threshold 0 to count probabilities above one half (Keras' default is kept)")
   }
 }
 
@@ -319,7 +328,9 @@ extension Model {
     }
     var parts = parts
     if keepMetrics, let before = trainer?.outputs, before.count == parts.count {
-      for index in parts.indices { (parts[index].metrics, parts[index].weightedMetrics) = (before[index].metrics, before[index].weightedMetrics) }
+      for index in parts.indices {
+        (parts[index].metrics, parts[index].weightedMetrics) = (before[index].metrics, before[index].weightedMetrics)
+      }
     }
     let trainer = Trainer(model: self, optimizer: optimizer, outputs: parts)
     self.trainer = trainer

@@ -43,7 +43,9 @@ struct RandomRange: Equatable {
   var config: JSONValue { [.double(low), .double(high)] }
 
   /// One number a for −a...a, or two. `bounds` are Keras', who checks each number, or (`loose`) only that two numbers reach into them.
-  init(_ value: JSONValue, _ key: String, _ bounds: ClosedRange<Double>, openBelow: Bool = false, loose: Bool = false, _ config: Configuration) throws {
+  init(
+    _ value: JSONValue, _ key: String, _ bounds: ClosedRange<Double>, openBelow: Bool = false, loose: Bool = false, _ config: Configuration
+  ) throws {
     let wanted = "a number or two of them, \(openBelow ? "above" : "from") \(bounds.lowerBound) to \(bounds.upperBound)"
     func allowed(_ number: Double) -> Bool { bounds.contains(number) && !(openBelow && number == bounds.lowerBound) }
     if let number = value.doubleValue {
@@ -237,7 +239,9 @@ public final class RandomCrop: RandomImageLayer {
   private let drawnSeed: Int
 
   public init(height: Int, width: Int, seed: Int? = nil, name: String? = nil) throws {
-    guard height > 0, width > 0 else { throw XferError.invalid("RandomCrop: height and width are to be above 0, \(height) and \(width) were given") }
+    guard height > 0, width > 0 else {
+      throw XferError.invalid("RandomCrop: height and width are to be above 0, \(height) and \(width) were given")
+    }
     (self.height, self.width) = (height, width)
     drawnSeed = seed ?? Int(RandomSeed.next() >> 33)
     super.init(seed: drawnSeed, name: name)
@@ -247,7 +251,8 @@ public final class RandomCrop: RandomImageLayer {
     height = try config.required("height")
     width = try config.required("width")
     guard max(height, width) <= Configuration.sane.upperBound else {
-      throw XferError.invalid("RandomCrop: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
+      throw XferError.invalid(
+        "RandomCrop: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
     }
     drawnSeed = try config.seed() ?? Int(RandomSeed.next() >> 33)
     try super.init(images: &config)
@@ -266,7 +271,8 @@ public final class RandomCrop: RandomImageLayer {
       let s = graph.shape(x)
       let places = Double(s[axis] - size + 1)
       // The product of a number below 1 may round up to the number of places.
-      let start = try graph.clip(graph.unary(.floor, graph.multiply(graph.slice(numbers, axis: 0, from: number, count: 1), places)), 0, places - 1)
+      let start = try graph.clip(
+        graph.unary(.floor, graph.multiply(graph.slice(numbers, axis: 0, from: number, count: 1), places)), 0, places - 1)
       let index = graph.cast(try graph.add(start, graph.constant(Tensor((0..<size).map { Float($0) }))), to: .int32)
       let folded = try graph.reshape(x, to: [s[..<axis].reduce(1, *), s[axis], s[(axis + 1)...].reduce(1, *)])
       var cut = s

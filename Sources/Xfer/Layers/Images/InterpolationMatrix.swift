@@ -60,7 +60,9 @@ enum ResizeMethod: String, CaseIterable, Sendable {
     let step = Double(from) / Double(to)
     return fill(from, to) { i in
       let (begin, end) = (Double(i) * step, Double(i + 1) * step)
-      return (Int(begin)..<Swift.min(from, Int(end.rounded(.up)))).map { ($0, (Swift.min(end, Double($0 + 1)) - max(begin, Double($0))) / step) }
+      return (Int(begin)..<Swift.min(from, Int(end.rounded(.up)))).map {
+        ($0, (Swift.min(end, Double($0 + 1)) - max(begin, Double($0))) / step)
+      }
     }
   }
 

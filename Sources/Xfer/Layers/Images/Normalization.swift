@@ -24,7 +24,8 @@ public final class Normalization: Layer {
     // Null is "no axis"; a missing key is the default, the last one.
     if config.has("axis") {
       let value = config.value("axis") ?? []
-      guard let list = value.intValue.map({ [$0] }) ?? value.arrayValue?.compactMap(\.intValue), list.count == value.arrayValue?.count ?? 1 else {
+      guard let list = value.intValue.map({ [$0] }) ?? value.arrayValue?.compactMap(\.intValue), list.count == value.arrayValue?.count ?? 1
+      else {
         throw config.wrong("axis", "a dimension's number, a list of them or null", value)
       }
       axes = list
@@ -41,7 +42,8 @@ public final class Normalization: Layer {
     }
     if let given {
       guard given.mean.shape == given.variance.shape else {
-        throw XferError.shape("Normalization: 'mean' has shape \(given.mean.shape), 'variance' \(given.variance.shape); they are to be the same")
+        throw XferError.shape(
+          "Normalization: 'mean' has shape \(given.mean.shape), 'variance' \(given.variance.shape); they are to be the same")
       }
       guard given.mean.shape.count <= axes.count else {
         throw XferError.shape("Normalization: 'mean' has \(given.mean.shape.count) dimensions for \(axes.count) of 'axis'")
@@ -93,7 +95,9 @@ public final class Normalization: Layer {
   /// Learns mean and variance from a batch; with `more` it is added to the batches before it. Builds the layer if need be.
   public func adapt(_ data: Tensor, more: Bool = false) throws {
     guard given == nil else { throw XferError.state("\(name) has its mean and variance given, there is nothing to adapt") }
-    guard data.shape.count > 0, data.count > 0 else { throw XferError.data("\(name): there is nothing to adapt to in data of shape \(data.shape)") }
+    guard data.shape.count > 0, data.count > 0 else {
+      throw XferError.data("\(name): there is nothing to adapt to in data of shape \(data.shape)")
+    }
     try buildIfNeeded([[nil] + data.shape.dropFirst().map { $0 }])
     guard let mean, let variance, let counted else { throw XferError.state("\(name) is not built yet") }
     let kept = try kept(data.shape.count)
@@ -122,7 +126,8 @@ public final class Normalization: Layer {
 
   public override var ownConfig: [String: JSONValue] {
     [
-      "axis": .array(axes.map { .int($0) }), "invert": .bool(invert), "mean": given?.mean.config ?? .null, "variance": given?.variance.config ?? .null,
+      "axis": .array(axes.map { .int($0) }), "invert": .bool(invert), "mean": given?.mean.config ?? .null,
+      "variance": given?.variance.config ?? .null,
     ]
   }
 }
@@ -137,7 +142,9 @@ struct NumberGrid: Equatable {
       (shape, values) = ([], [number])
       return
     }
-    guard let list = json.arrayValue, !list.isEmpty else { throw XferError.invalid("\(what) is to be a number or lists of them, \(json.text()) was given") }
+    guard let list = json.arrayValue, !list.isEmpty else {
+      throw XferError.invalid("\(what) is to be a number or lists of them, \(json.text()) was given")
+    }
     let rows = try list.map { try NumberGrid($0, what) }
     guard rows.allSatisfy({ $0.shape == rows[0].shape }) else { throw XferError.shape("\(what): the lists have different lengths") }
     (shape, values) = ([rows.count] + rows[0].shape, rows.flatMap(\.values))

@@ -31,7 +31,8 @@ public final class Resizing: Layer {
       throw XferError.invalid("Resizing: only one of 'crop_to_aspect_ratio' and 'pad_to_aspect_ratio' can be true")
     }
     guard max(height, width) <= Configuration.sane.upperBound else {
-      throw XferError.invalid("Resizing: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
+      throw XferError.invalid(
+        "Resizing: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
     }
     try config.refuse("bounding_box_format")
     try super.init(reading: &config)
@@ -41,9 +42,12 @@ public final class Resizing: Layer {
     height: Int, width: Int, interpolation: String = "bilinear", cropToAspectRatio: Bool = false, padToAspectRatio: Bool = false,
     fillValue: Double = 0, antialias: Bool = false, name: String? = nil
   ) throws {
-    guard height > 0, width > 0 else { throw XferError.invalid("Resizing: height and width are to be above 0, \(height) and \(width) were given") }
+    guard height > 0, width > 0 else {
+      throw XferError.invalid("Resizing: height and width are to be above 0, \(height) and \(width) were given")
+    }
     guard let method = ResizeMethod(rawValue: interpolation) else {
-      throw XferError.invalid("Resizing: unknown interpolation '\(interpolation)'\(hint(interpolation, among: ResizeMethod.allCases.map(\.rawValue)))")
+      throw XferError.invalid(
+        "Resizing: unknown interpolation '\(interpolation)'\(hint(interpolation, among: ResizeMethod.allCases.map(\.rawValue)))")
     }
     guard !(cropToAspectRatio && padToAspectRatio) else {
       throw XferError.invalid("Resizing: only one of 'crop_to_aspect_ratio' and 'pad_to_aspect_ratio' can be true")
@@ -83,7 +87,9 @@ public final class CenterCrop: Layer {
   let width: Int
 
   public init(height: Int, width: Int, name: String? = nil) throws {
-    guard height > 0, width > 0 else { throw XferError.invalid("CenterCrop: height and width are to be above 0, \(height) and \(width) were given") }
+    guard height > 0, width > 0 else {
+      throw XferError.invalid("CenterCrop: height and width are to be above 0, \(height) and \(width) were given")
+    }
     (self.height, self.width) = (height, width)
     super.init(name: name)
   }
@@ -94,7 +100,8 @@ public final class CenterCrop: Layer {
     try config.channelsLast()
     try config.refuse("bounding_box_format")
     guard max(height, width) <= Configuration.sane.upperBound else {
-      throw XferError.invalid("CenterCrop: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
+      throw XferError.invalid(
+        "CenterCrop: 'height' and 'width' are to be up to \(Configuration.sane.upperBound), \(height) and \(width) were given")
     }
     try super.init(reading: &config)
   }

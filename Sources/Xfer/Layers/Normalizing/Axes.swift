@@ -26,7 +26,9 @@ struct Axes: Equatable {
   func positions(in rank: Int, _ layer: String) throws -> [Int] {
     let positions = try numbers.map { number in
       let position = number < 0 ? number + rank : number
-      guard (0..<rank).contains(position) else { throw XferError.invalid("\(layer): axis \(number) does not exist in an input of rank \(rank)") }
+      guard (0..<rank).contains(position) else {
+        throw XferError.invalid("\(layer): axis \(number) does not exist in an input of rank \(rank)")
+      }
       return position
     }
     guard Set(positions).count == positions.count else { throw XferError.invalid("\(layer): axis \(numbers) names a dimension twice") }
@@ -38,7 +40,9 @@ extension OpenShape {
   /// The sizes of some dimensions, which are to be known.
   func sizes(_ positions: [Int], _ layer: String) throws -> [Int] {
     try positions.map { position in
-      guard let size = self[position] else { throw XferError.shape("\(layer): dimension \(position) of the input is open, its size is to be known") }
+      guard let size = self[position] else {
+        throw XferError.shape("\(layer): dimension \(position) of the input is open, its size is to be known")
+      }
       return size
     }
   }

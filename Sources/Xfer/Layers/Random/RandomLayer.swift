@@ -64,7 +64,8 @@ enum NoiseShape {
     guard let noise else { return shape }
     let filled = noise.enumerated().map { $1 ?? (shape.indices.contains($0) ? shape[$0] : 1) }
     guard filled.count == shape.count, zip(filled, shape).allSatisfy({ $0 == $1 || $0 == 1 }) else {
-      throw XferError.shape("\(layer): 'noise_shape' \(text(noise)) does not fit an input of shape \(shape): sizes are to be the input's or 1")
+      throw XferError.shape(
+        "\(layer): 'noise_shape' \(text(noise)) does not fit an input of shape \(shape): sizes are to be the input's or 1")
     }
     return filled
   }

@@ -81,19 +81,24 @@ public final class BackupAndRestore: Callback {
     let (weights, saved) = (state.model.weights, try tensors("weights"))
     let (random, savedRandom) = (randomStates(state), try tensors("random"))
     let place = (file.metadata["place"] ?? "").split(separator: " ").compactMap { Int($0) }
-    guard let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0, place.allSatisfy({ $0 >= 0 }), place.isEmpty || place.count == 3 else {
+    guard let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0, place.allSatisfy({ $0 >= 0 }),
+      place.isEmpty || place.count == 3
+    else {
       throw XferError.format("\(file.path) is no backup of a training")
     }
     guard weights.map(\.shape) == saved.map(\.shape), random.count == savedRandom.count,
       zip(random, savedRandom).allSatisfy({ $0.description == $1.description })
     else {
-      throw XferError.shape("\(file.path) is the backup of another model: it has \(saved.count) weights, the model \(weights.count), or other shapes")
+      throw XferError.shape(
+        "\(file.path) is the backup of another model: it has \(saved.count) weights, the model \(weights.count), or other shapes")
     }
     let optimizer = try state.optimizer
     if let trainer = state.trainer { try optimizer.build(trainer.trainableWeights) }
     try optimizer.setState(tensors("optimizer"))
     if let rate = file.metadata["learning_rate"].flatMap({ Double($0) }), rate.isFinite, rate >= 0 { optimizer.constantRate = rate }
-    for (weight, value) in zip(weights, saved) where memcmp(weight.tensor.data, value.data, value.byteCount) != 0 { try weight.assign(value) }
+    for (weight, value) in zip(weights, saved) where memcmp(weight.tensor.data, value.data, value.byteCount) != 0 {
+      try weight.assign(value)
+    }
     for (own, value) in zip(random, savedRandom) { own.data.copyMemory(from: value.data, byteCount: own.byteCount) }
     if let seed = file.metadata["shuffle_seed"].flatMap({ UInt64($0) }) { (state.data as? any ShuffledDataset)?.shuffleSeed = seed }
     if place.count == 3 { try state.feed?.resume(.init(epoch: place[0], taken: place[1], given: place[2])) }

@@ -129,7 +129,9 @@ public final class LambdaCallback: Callback {
   public override func epochBegin(_ epoch: Int, _ state: TrainingState) throws { try onEpochBegin?(epoch, state) }
   public override func epochEnd(_ epoch: Int, _ logs: inout Logs, _ state: TrainingState) throws { try onEpochEnd?(epoch, logs, state) }
   public override func batchBegin(_ batch: Int, _ state: TrainingState) throws { try onTrainBatchBegin?(batch, state) }
-  public override func batchEnd(_ batch: Int, _ logs: inout Logs, _ state: TrainingState) throws { try onTrainBatchEnd?(batch, logs, state) }
+  public override func batchEnd(_ batch: Int, _ logs: inout Logs, _ state: TrainingState) throws {
+    try onTrainBatchEnd?(batch, logs, state)
+  }
 }
 
 /// Callbacks in order, with the state they work on.

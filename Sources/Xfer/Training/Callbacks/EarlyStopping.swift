@@ -24,7 +24,8 @@ public final class EarlyStopping: MonitorCallback {
 
   convenience init(config: inout Configuration) throws {
     self.init(
-      monitor: try config.string("monitor", "val_loss"), minDelta: try config.double("min_delta", 0), patience: try config.count("patience", 0),
+      monitor: try config.string("monitor", "val_loss"), minDelta: try config.double("min_delta", 0),
+      patience: try config.count("patience", 0),
       verbose: try config.int("verbose", 0), mode: try config.mode(), baseline: try config.optionalDouble("baseline"),
       restoreBestWeights: try config.bool("restore_best_weights", false), startFromEpoch: try config.int("start_from_epoch", 0))
   }

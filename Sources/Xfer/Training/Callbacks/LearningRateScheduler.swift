@@ -5,7 +5,9 @@ extension TrainingState {
   public func setLearningRate(_ rate: Double) throws {
     guard rate.isFinite, rate >= 0 else { throw XferError.invalid("learning_rate is to be 0 or above, \(rate) was given") }
     let optimizer = try optimizer
-    guard optimizer.schedule == nil else { throw XferError.state("\(optimizer.name) follows a learning rate schedule: its rate cannot be set") }
+    guard optimizer.schedule == nil else {
+      throw XferError.state("\(optimizer.name) follows a learning rate schedule: its rate cannot be set")
+    }
     optimizer.learningRate = rate
   }
 }

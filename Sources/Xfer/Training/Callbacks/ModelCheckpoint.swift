@@ -22,7 +22,8 @@ public final class ModelCheckpoint: MonitorCallback {
     let endings = saveWeightsOnly ? [".weights.h5", ".safetensors"] : [".keras", ".h5"]
     guard endings.contains(where: { path.hasSuffix($0) }) else {
       let wanted = endings.joined(separator: " or ")
-      throw XferError.invalid("ModelCheckpoint: the file of \(saveWeightsOnly ? "weights" : "a model") is to end in \(wanted), '\(path)' was given")
+      throw XferError.invalid(
+        "ModelCheckpoint: the file of \(saveWeightsOnly ? "weights" : "a model") is to end in \(wanted), '\(path)' was given")
     }
     (self.path, self.verbose, self.saveBestOnly) = (path, verbose, saveBestOnly)
     (self.saveWeightsOnly, self.saveFrequency) = (saveWeightsOnly, saveFrequency)

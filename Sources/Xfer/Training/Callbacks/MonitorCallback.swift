@@ -19,7 +19,9 @@ public class MonitorCallback: Callback {
   /// The figure's value; nil, after a warning that begins with `purpose`, where the logs do not have it.
   func value(_ logs: Logs, _ purpose: String) -> Double? {
     if let value = logs[monitor] { return value }
-    log(Int32(XFER_LOG_WARNING), "\(purpose) `\(monitor)` which is not available. Available metrics are: \(logs.names.joined(separator: ","))")
+    log(
+      Int32(XFER_LOG_WARNING), "\(purpose) `\(monitor)` which is not available. Available metrics are: \(logs.names.joined(separator: ","))"
+    )
     return nil
   }
 
@@ -48,7 +50,10 @@ public class MonitorCallback: Callback {
   /// By the kind of metric: shares and scores are to grow, errors and losses to shrink.
   private static func isHigherBetter(_ metric: Metric) -> Bool {
     let words = (type(of: metric).className + " " + metric.name).lowercased()
-    let rising = ["accuracy", "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "sensitivity", "specificity", "positives", "negatives"]
+    let rising = [
+      "accuracy", "acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "cosine", "sensitivity", "specificity", "positives",
+      "negatives",
+    ]
     return !words.contains("false") && rising.contains { words.contains($0) }
   }
 

@@ -24,7 +24,8 @@ public final class ReduceLROnPlateau: MonitorCallback {
   convenience init(config: inout Configuration) throws {
     try self.init(
       monitor: config.string("monitor", "val_loss"), factor: config.double("factor", 0.1), patience: config.count("patience", 10),
-      verbose: config.int("verbose", 0), mode: config.mode(), minDelta: config.double("min_delta", 1e-4), cooldown: config.count("cooldown", 0),
+      verbose: config.int("verbose", 0), mode: config.mode(), minDelta: config.double("min_delta", 1e-4),
+      cooldown: config.count("cooldown", 0),
       minLR: config.double("min_lr", 0))
   }
 

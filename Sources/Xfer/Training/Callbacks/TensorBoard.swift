@@ -18,7 +18,8 @@ public final class TensorBoard: Callback {
   private var batchStart = 0.0
 
   public init(
-    logDir: String = "logs", histogramFrequency: Int = 0, writeGraph: Bool = true, writeStepsPerSecond: Bool = false, updateFrequency: Int? = nil
+    logDir: String = "logs", histogramFrequency: Int = 0, writeGraph: Bool = true, writeStepsPerSecond: Bool = false,
+    updateFrequency: Int? = nil
   ) {
     (self.logDir, self.histogramFrequency, self.writeGraph) = (logDir, histogramFrequency, writeGraph)
     (self.writeStepsPerSecond, self.updateFrequency) = (writeStepsPerSecond, updateFrequency)
@@ -78,7 +79,8 @@ public final class TensorBoard: Callback {
   public override func epochEnd(_ epoch: Int, _ logs: inout Logs, _ state: TrainingState) throws {
     for (name, value) in logs.items {
       let isValidation = name.hasPrefix("val_")
-      try write(.scalar("epoch_\(isValidation ? String(name.dropFirst(4)) : name)", value), isValidation ? "validation" : "train", step: epoch)
+      try write(
+        .scalar("epoch_\(isValidation ? String(name.dropFirst(4)) : name)", value), isValidation ? "validation" : "train", step: epoch)
     }
     if logs["learning_rate"] == nil { try write(.scalar("epoch_learning_rate", state.optimizer.learningRate), "train", step: epoch) }
     if writeStepsPerSecond {

@@ -29,6 +29,13 @@ public class SpatialDropout: RandomLayer {
   public override var ownConfig: [String: JSONValue] {
     ["rate": .double(rate), "seed": seedConfig].merging(Self.rank > 3 ? ["data_format": "channels_last"] : [:]) { own, _ in own }
   }
+
+  /// Keras' constructor takes no `trainable` here, and refuses a file that has it.
+  public override var config: JSONValue {
+    var members = super.config.objectValue ?? [:]
+    members["trainable"] = nil
+    return .object(members)
+  }
 }
 
 public final class SpatialDropout1D: SpatialDropout {

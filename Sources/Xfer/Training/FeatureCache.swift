@@ -21,7 +21,6 @@ final class FeatureCache {
   let store: any FeatureStore
   private let model: Unmanaged<Model>
   private let versions: [UInt64]
-  private let backend: UInt64
   private var plans: [Int: (plan: Plan, inputs: [ValueID], cut: [ValueID])] = [:]
   private var rows: [Int: [Tensor]] = [:]
   private let arena = Arena()
@@ -33,7 +32,8 @@ final class FeatureCache {
     guard caching != .off, model.inputs.allSatisfy({ !$0.shape.dropFirst().contains(nil) }) else { return nil }
     let (graph, inputs, outputs) = try Self.lower(model, batch: Graph.analysisBatch, training: true)
     let moving = Set(plastic.map { ObjectIdentifier($0) })
-    guard let prefix = try graph.frozenPrefix(inputs: inputs, outputs: outputs + graph.losses, plastic: moving) else { return nil }
+    guard let prefix = try graph.frozenPrefix(inputs: inputs, outputs: outputs + graph.losses, plastic: moving), !prefix.variables.isEmpty
+    else { return nil }
     // What looks different in another batch cannot be cut there.
     for batch in [1, 3] {
       let found = Set(try Self.lower(model, batch: batch, training: true).graph.fingerprints().values)
@@ -42,7 +42,6 @@ final class FeatureCache {
     self.prefix = prefix
     self.model = Unmanaged.passUnretained(model)
     versions = prefix.variables.map(\.version)
-    backend = Backend.choiceGeneration
     let digest = Self.contents(graph, prefix)
     if let store = known[digest] {
       self.store = store
@@ -88,7 +87,7 @@ final class FeatureCache {
   }
 
   /// Whether what is kept is still what the frozen part would compute.
-  var isCurrent: Bool { backend == Backend.choiceGeneration && zip(prefix.variables, versions).allSatisfy { $0.version == $1 } }
+  var isCurrent: Bool { zip(prefix.variables, versions).allSatisfy { $0.version == $1 } }
 
   static func lower(_ model: Model, batch: Int, training: Bool) throws -> (graph: Graph, inputs: [ValueID], outputs: [ValueID]) {
     let graph = Graph()

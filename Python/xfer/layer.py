@@ -1,6 +1,8 @@
 """The base of all layers: calling, building, weights, `trainable`, config."""
 
 import ctypes
+import functools
+import inspect
 import json
 
 import numpy as np
@@ -275,6 +277,21 @@ class Layer:
         if self._composition is not None:
             return self(Input(batch_shape=shape_argument(input_shape))).shape
         return self._apply([Input(batch_shape=shape_argument(input_shape))], _c.TRAINING[None]).shape
+
+
+def configured(cls):
+    """Makes the constructor pass its arguments on as the layer's config."""
+    declared = cls.__init__
+    signature = inspect.signature(declared)
+
+    @functools.wraps(declared)
+    def constructor(self, *arguments, **keywords):
+        bound = signature.bind(self, *arguments, **keywords)
+        bound.apply_defaults()
+        Layer.__init__(self, cls.__name__, settings(bound.arguments, signature))
+
+    cls.__init__ = constructor
+    return cls
 
 
 def wrap(handle):

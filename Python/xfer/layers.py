@@ -1,11 +1,8 @@
 """Keras' layers. Images are NHWC ("channels_last"), kernels (height, width, in, out)."""
 
-import functools
-import inspect
-
 from . import layers_more
 from .custom import CustomKernel, Lambda
-from .layer import Layer, settings
+from .layer import Layer, configured
 from .layers_more import *  # noqa: F403
 from .symbol import Input
 
@@ -19,22 +16,7 @@ __all__ = [
 ]
 
 
-def _layer(cls):
-    """Makes the constructor pass its arguments on as the layer's config."""
-    declared = cls.__init__
-    signature = inspect.signature(declared)
-
-    @functools.wraps(declared)
-    def constructor(self, *arguments, **keywords):
-        bound = signature.bind(self, *arguments, **keywords)
-        bound.apply_defaults()
-        Layer.__init__(self, cls.__name__, settings(bound.arguments, signature))
-
-    cls.__init__ = constructor
-    return cls
-
-
-@_layer
+@configured
 class InputLayer(Layer):
     """The layer behind an Input; `Input(...)` is the usual way to make one."""
 
@@ -42,7 +24,7 @@ class InputLayer(Layer):
         pass
 
 
-@_layer
+@configured
 class Dense(Layer):
     """A fully connected layer: activation(x · kernel + bias). kernel (in, units), bias (units,)."""
 
@@ -54,7 +36,7 @@ class Dense(Layer):
         pass
 
 
-@_layer
+@configured
 class Conv2D(Layer):
     """2D convolution. kernel (height, width, in / groups, filters). padding "valid" or "same" (TensorFlow's: the odd
     row or column goes to the bottom or right)."""
@@ -67,7 +49,7 @@ class Conv2D(Layer):
         pass
 
 
-@_layer
+@configured
 class Conv2DTranspose(Layer):
     """The transposed convolution, which enlarges by its strides. kernel (height, width, filters, in)."""
 
@@ -79,7 +61,7 @@ class Conv2DTranspose(Layer):
         pass
 
 
-@_layer
+@configured
 class DepthwiseConv2D(Layer):
     """A convolution of each channel by itself. kernel (height, width, in, depth_multiplier)."""
 
@@ -92,7 +74,7 @@ class DepthwiseConv2D(Layer):
         pass
 
 
-@_layer
+@configured
 class SeparableConv2D(Layer):
     """A depthwise convolution, then a 1×1 one. Weights: depthwise_kernel (height, width, in, multiplier),
     pointwise_kernel (1, 1, in · multiplier, filters), bias."""
@@ -106,7 +88,7 @@ class SeparableConv2D(Layer):
         pass
 
 
-@_layer
+@configured
 class BatchNormalization(Layer):
     """Normalizes each channel: by the batch while training and trainable, else by its moving statistics.
 
@@ -121,7 +103,7 @@ class BatchNormalization(Layer):
         pass
 
 
-@_layer
+@configured
 class Activation(Layer):
     """An activation: a name ("relu"), a function of xfer.activations, or a layer without weights."""
 
@@ -129,7 +111,7 @@ class Activation(Layer):
         pass
 
 
-@_layer
+@configured
 class ReLU(Layer):
     """max(x, 0), capped at max_value (6 for ReLU6), with a slope below the threshold."""
 
@@ -137,7 +119,7 @@ class ReLU(Layer):
         pass
 
 
-@_layer
+@configured
 class LeakyReLU(Layer):
     """x above 0, negative_slope · x below. alpha is the slope's old name."""
 
@@ -145,7 +127,7 @@ class LeakyReLU(Layer):
         pass
 
 
-@_layer
+@configured
 class ELU(Layer):
     """x above 0, alpha · (exp(x) - 1) below."""
 
@@ -153,7 +135,7 @@ class ELU(Layer):
         pass
 
 
-@_layer
+@configured
 class PReLU(Layer):
     """x above 0, alpha · x below; alpha is learned and has the shape of a sample, with 1 along shared_axes."""
 
@@ -161,7 +143,7 @@ class PReLU(Layer):
         pass
 
 
-@_layer
+@configured
 class Softmax(Layer):
     """exp(x) / Σ exp(x) along an axis, or along several together."""
 
@@ -169,7 +151,7 @@ class Softmax(Layer):
         pass
 
 
-@_layer
+@configured
 class Add(Layer):
     """The sum of a list of inputs."""
 
@@ -177,7 +159,7 @@ class Add(Layer):
         pass
 
 
-@_layer
+@configured
 class Subtract(Layer):
     """The first of two inputs less the second."""
 
@@ -185,7 +167,7 @@ class Subtract(Layer):
         pass
 
 
-@_layer
+@configured
 class Multiply(Layer):
     """The product of a list of inputs."""
 
@@ -193,7 +175,7 @@ class Multiply(Layer):
         pass
 
 
-@_layer
+@configured
 class Average(Layer):
     """The mean of a list of inputs."""
 
@@ -201,7 +183,7 @@ class Average(Layer):
         pass
 
 
-@_layer
+@configured
 class Maximum(Layer):
     """The largest of a list of inputs, element by element."""
 
@@ -209,7 +191,7 @@ class Maximum(Layer):
         pass
 
 
-@_layer
+@configured
 class Minimum(Layer):
     """The smallest of a list of inputs, element by element."""
 
@@ -217,7 +199,7 @@ class Minimum(Layer):
         pass
 
 
-@_layer
+@configured
 class Dot(Layer):
     """Products of two inputs summed along `axes`, one for both or one each; normalize makes cosines."""
 
@@ -225,7 +207,7 @@ class Dot(Layer):
         pass
 
 
-@_layer
+@configured
 class Concatenate(Layer):
     """A list of inputs, one behind the other along an axis."""
 
@@ -233,7 +215,7 @@ class Concatenate(Layer):
         pass
 
 
-@_layer
+@configured
 class ZeroPadding2D(Layer):
     """Zeros around the image: n, (rows, columns) or ((top, bottom), (left, right))."""
 
@@ -241,7 +223,7 @@ class ZeroPadding2D(Layer):
         pass
 
 
-@_layer
+@configured
 class Cropping2D(Layer):
     """Takes off the image's sides: n, (rows, columns) or ((top, bottom), (left, right))."""
 
@@ -249,7 +231,7 @@ class Cropping2D(Layer):
         pass
 
 
-@_layer
+@configured
 class UpSampling2D(Layer):
     """Enlarges images by whole factors: "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"."""
 
@@ -257,7 +239,7 @@ class UpSampling2D(Layer):
         pass
 
 
-@_layer
+@configured
 class MaxPooling2D(Layer):
     """The largest value of each window; strides None means the pool's size."""
 
@@ -265,7 +247,7 @@ class MaxPooling2D(Layer):
         pass
 
 
-@_layer
+@configured
 class AveragePooling2D(Layer):
     """The mean of each window, padding not counted; strides None means the pool's size."""
 
@@ -273,7 +255,7 @@ class AveragePooling2D(Layer):
         pass
 
 
-@_layer
+@configured
 class GlobalAveragePooling2D(Layer):
     """The mean over height and width."""
 
@@ -281,7 +263,7 @@ class GlobalAveragePooling2D(Layer):
         pass
 
 
-@_layer
+@configured
 class GlobalMaxPooling2D(Layer):
     """The maximum over height and width."""
 
@@ -289,7 +271,7 @@ class GlobalMaxPooling2D(Layer):
         pass
 
 
-@_layer
+@configured
 class Reshape(Layer):
     """The dimensions behind the batch as target_shape, of which one may be -1."""
 
@@ -297,7 +279,7 @@ class Reshape(Layer):
         pass
 
 
-@_layer
+@configured
 class Permute(Layer):
     """The dimensions behind the batch in another order, counted from 1."""
 
@@ -305,7 +287,7 @@ class Permute(Layer):
         pass
 
 
-@_layer
+@configured
 class RepeatVector(Layer):
     """(batch, features) to (batch, n, features)."""
 
@@ -313,7 +295,7 @@ class RepeatVector(Layer):
         pass
 
 
-@_layer
+@configured
 class Flatten(Layer):
     """All dimensions but the batch in one."""
 
@@ -321,7 +303,7 @@ class Flatten(Layer):
         pass
 
 
-@_layer
+@configured
 class Dropout(Layer):
     """Zeros a share `rate` of the inputs while training and scales the rest by 1 / (1 - rate)."""
 
@@ -329,7 +311,7 @@ class Dropout(Layer):
         pass
 
 
-@_layer
+@configured
 class Rescaling(Layer):
     """x · scale + offset."""
 
@@ -337,7 +319,7 @@ class Rescaling(Layer):
         pass
 
 
-@_layer
+@configured
 class ChannelReorder(Layer):
     """Channels in another order: ChannelReorder((2, 1, 0)) makes BGR of RGB. Xfer's own."""
 

@@ -1,7 +1,6 @@
 """More of Keras' layers, of `xfer.layers`: normalizations, noise, images, tables. Images are NHWC ("channels_last")."""
 
 import ctypes
-import functools
 import inspect
 
 import numpy as np
@@ -10,7 +9,7 @@ from . import _c
 from ._c import lib
 from ._errors import check
 from ._handle import Handle, array_of, encode
-from .layer import Layer, settings
+from .layer import Layer, configured, settings
 from .symbol import Symbol
 from .tape import current_tape
 from .tensor import Tensor, data_handle
@@ -22,22 +21,7 @@ __all__ = [
 ]
 
 
-def _layer(cls):
-    """Makes the constructor pass its arguments on as the layer's config."""
-    declared = cls.__init__
-    signature = inspect.signature(declared)
-
-    @functools.wraps(declared)
-    def constructor(self, *arguments, **keywords):
-        bound = signature.bind(self, *arguments, **keywords)
-        bound.apply_defaults()
-        Layer.__init__(self, cls.__name__, settings(bound.arguments, signature))
-
-    cls.__init__ = constructor
-    return cls
-
-
-@_layer
+@configured
 class LayerNormalization(Layer):
     """Each sample normalized over `axis`. Weights: gamma, beta of the shape of these dimensions."""
 
@@ -48,7 +32,7 @@ class LayerNormalization(Layer):
         pass
 
 
-@_layer
+@configured
 class GroupNormalization(Layer):
     """Each sample normalized over groups of channels; groups -1 is one a channel. Weights: gamma, beta (channels,)."""
 
@@ -59,7 +43,7 @@ class GroupNormalization(Layer):
         pass
 
 
-@_layer
+@configured
 class RMSNormalization(Layer):
     """x / sqrt(mean(x²) + epsilon) · scale over `axis`."""
 
@@ -67,7 +51,7 @@ class RMSNormalization(Layer):
         pass
 
 
-@_layer
+@configured
 class UnitNormalization(Layer):
     """x divided by its Euclidean norm over `axis`."""
 
@@ -75,7 +59,7 @@ class UnitNormalization(Layer):
         pass
 
 
-@_layer
+@configured
 class SpatialDropout1D(Layer):
     """Dropout of whole channels of (batch, steps, channels)."""
 
@@ -83,7 +67,7 @@ class SpatialDropout1D(Layer):
         pass
 
 
-@_layer
+@configured
 class SpatialDropout2D(Layer):
     """Dropout of whole channels of images."""
 
@@ -91,7 +75,7 @@ class SpatialDropout2D(Layer):
         pass
 
 
-@_layer
+@configured
 class SpatialDropout3D(Layer):
     """Dropout of whole channels of volumes."""
 
@@ -99,7 +83,7 @@ class SpatialDropout3D(Layer):
         pass
 
 
-@_layer
+@configured
 class GaussianNoise(Layer):
     """Adds normal noise of this deviation, from 0 to 1, while training."""
 
@@ -107,7 +91,7 @@ class GaussianNoise(Layer):
         pass
 
 
-@_layer
+@configured
 class GaussianDropout(Layer):
     """Multiplies by normal noise around 1 of deviation sqrt(rate / (1 - rate)) while training."""
 
@@ -115,7 +99,7 @@ class GaussianDropout(Layer):
         pass
 
 
-@_layer
+@configured
 class AlphaDropout(Layer):
     """Dropout for networks of SELU: keeps mean and variance."""
 
@@ -142,7 +126,7 @@ class Embedding(Layer):
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
 
-@_layer
+@configured
 class MultiHeadAttention(Layer):
     """Attention of several heads: layer(query, value, key=None, attention_mask=None, return_attention_scores=False,
     training=None, use_causal_mask=False).
@@ -197,7 +181,7 @@ class MultiHeadAttention(Layer):
         return tuple(results) if return_attention_scores else results[0]
 
 
-@_layer
+@configured
 class Resizing(Layer):
     """Images at another size, by "bilinear", "nearest", "bicubic", "area", "lanczos3" or "lanczos5". Always float32, not rounded."""
 
@@ -208,7 +192,7 @@ class Resizing(Layer):
         pass
 
 
-@_layer
+@configured
 class CenterCrop(Layer):
     """The middle of each image; too small ones are cropped to the proportions and resized."""
 
@@ -245,7 +229,7 @@ class Normalization(Layer):
             raise ValueError("adapt() received an empty iterable: at least one batch is wanted")
 
 
-@_layer
+@configured
 class RandomFlip(Layer):
     """Mirrors half of the images: mode "horizontal", "vertical" or "horizontal_and_vertical" (both at once)."""
 
@@ -253,7 +237,7 @@ class RandomFlip(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomRotation(Layer):
     """Turns images by a random part of a full turn: factor f is (-f, f); positive ones go counterclockwise."""
 
@@ -263,7 +247,7 @@ class RandomRotation(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomZoom(Layer):
     """Zooms out (factors above 0) or in (below 0); without width_factor the proportions stay."""
 
@@ -274,7 +258,7 @@ class RandomZoom(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomTranslation(Layer):
     """Moves images by random parts of their height and width."""
 
@@ -285,7 +269,7 @@ class RandomTranslation(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomCrop(Layer):
     """A window of the images, at one random place a batch; in inference the largest one in the middle, resized."""
 
@@ -293,7 +277,7 @@ class RandomCrop(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomContrast(Layer):
     """(x - mean) · f + mean, f from 1 - factor[0] to 1 + factor[1]; a number is (0, number), as in Keras."""
 
@@ -301,7 +285,7 @@ class RandomContrast(Layer):
         pass
 
 
-@_layer
+@configured
 class RandomBrightness(Layer):
     """x + f · (width of value_range), f from factor[0] to factor[1]; a number f is (-f, f)."""
 

@@ -2,16 +2,14 @@ import CXfer
 import Xfer
 import XferCore
 
-/// Batches from a C callback.
-final class CallbackDataset: Dataset {
-  private let nextBatch: xfer_next_batch_fn
+/// What data sets made of C callbacks share: the user's pointer, the start of an epoch, the end.
+class CallbackSource {
+  fileprivate let user: UnsafeMutableRawPointer?
   private let restartEpoch: xfer_restart_fn?
-  private let user: UnsafeMutableRawPointer?
   private let destroy: xfer_destroy_fn?
 
-  init(next: xfer_next_batch_fn, restart: xfer_restart_fn?, user: UnsafeMutableRawPointer?, destroy: xfer_destroy_fn?) {
-    (nextBatch, restartEpoch) = (next, restart)
-    (self.user, self.destroy) = (user, destroy)
+  fileprivate init(restart: xfer_restart_fn?, user: UnsafeMutableRawPointer?, destroy: xfer_destroy_fn?) {
+    (restartEpoch, self.user, self.destroy) = (restart, user, destroy)
   }
 
   deinit { destroy?(user) }
@@ -21,6 +19,16 @@ final class CallbackDataset: Dataset {
   func restart(epoch: Int) throws {
     guard let status = restartEpoch?(user, Int64(epoch)), status != 0 else { return }
     throw XferError.data("the data set's restart callback failed with \(status) at epoch \(epoch)")
+  }
+}
+
+/// Batches from a C callback.
+final class CallbackDataset: CallbackSource, Dataset {
+  private let nextBatch: xfer_next_batch_fn
+
+  init(next: xfer_next_batch_fn, restart: xfer_restart_fn?, user: UnsafeMutableRawPointer?, destroy: xfer_destroy_fn?) {
+    nextBatch = next
+    super.init(restart: restart, user: user, destroy: destroy)
   }
 
   func next() throws -> Batch? {
@@ -40,24 +48,12 @@ final class CallbackDataset: Dataset {
 }
 
 /// Batches with several inputs or targets from a C callback.
-final class CallbackBatches: Dataset {
+final class CallbackBatches: CallbackSource, Dataset {
   private let nextBatch: xfer_next_all_fn
-  private let restartEpoch: xfer_restart_fn?
-  private let user: UnsafeMutableRawPointer?
-  private let destroy: xfer_destroy_fn?
 
   init(next: xfer_next_all_fn, restart: xfer_restart_fn?, user: UnsafeMutableRawPointer?, destroy: xfer_destroy_fn?) {
-    (nextBatch, restartEpoch) = (next, restart)
-    (self.user, self.destroy) = (user, destroy)
-  }
-
-  deinit { destroy?(user) }
-
-  var batchCount: Int? { nil }
-
-  func restart(epoch: Int) throws {
-    guard let status = restartEpoch?(user, Int64(epoch)), status != 0 else { return }
-    throw XferError.data("the data set's restart callback failed with \(status) at epoch \(epoch)")
+    nextBatch = next
+    super.init(restart: restart, user: user, destroy: destroy)
   }
 
   func next() throws -> Batch? {

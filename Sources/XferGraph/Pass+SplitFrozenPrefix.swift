@@ -10,8 +10,6 @@ public struct FrozenPrefix {
   public let cut: [Digest]
   /// Elements of each value, per sample.
   public let counts: [Int]
-  /// Arithmetic of the prefix, per sample.
-  public let flops: Double
   /// The weights and statistics the prefix reads.
   public let variables: [Variable]
 
@@ -56,21 +54,15 @@ extension Graph {
 
     let cut = smallestCut(from: inputs, to: border, rowwise) { value in
       // A cut that saves a tenth less memory and computes half of the network again is none.
-      work(self.behind(value, border, ancestors)) >= 0.9 * everything
+      border.contains(value) || work(ancestors[value] ?? []) >= 0.9 * everything
     }
     guard !cut.isEmpty, !cut.contains(where: inputs.contains) else { return nil }
     let fingerprints = fingerprints()
     let named = cut.compactMap { value in fingerprints[value].map { ($0, value) } }.sorted { ($0.0.high, $0.0.low) < ($1.0.high, $1.0.low) }
     let used = named.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1.1] ?? []) }
     return FrozenPrefix(
-      cut: named.map(\.0), counts: named.map { description($0.1).count / Self.analysisBatch }, flops: work(used),
+      cut: named.map(\.0), counts: named.map { description($0.1).count / Self.analysisBatch },
       variables: variables(of: used))
-  }
-
-  /// The work done for the border's values once all of them pass `value` or another place as late: that of the border value it leads to.
-  private func behind(_ value: ValueID, _ border: Set<ValueID>, _ ancestors: [ValueID: Set<Int>]) -> Set<Int> {
-    if border.contains(value) { return border.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1] ?? []) } }
-    return ancestors[value] ?? []
   }
 
   private func variables(of indices: Set<Int>) -> [Variable] {

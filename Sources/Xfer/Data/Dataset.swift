@@ -115,3 +115,11 @@ public final class ArrayDataset: ShuffledDataset, IdentifiedDataset {
     return batch
   }
 }
+
+/// Some rows of a tensor, copied.
+func gatherRows(_ tensor: Tensor, _ rows: [Int]) throws -> Tensor {
+  let result = try Tensor(zeros: [rows.count] + tensor.shape.dropFirst(), dtype: tensor.dtype)
+  let bytes = tensor.byteCount / max(tensor.shape[0], 1)
+  for (to, from) in rows.enumerated() { (result.data + to * bytes).copyMemory(from: tensor.data + from * bytes, byteCount: bytes) }
+  return result
+}

@@ -48,10 +48,10 @@ final class FeatureCache {
       return
     }
     let rowBytes = prefix.count * DType.float32.size
-    let half = max(1 << 28, physicalMemory / 4)
+    let quarter = max(1 << 28, physicalMemory / 4)
     switch caching {
     case .off: return nil
-    case .memory(let budget): store = MemoryFeatureStore(rowBytes: rowBytes, budget: budget ?? half)
+    case .memory(let budget): store = MemoryFeatureStore(rowBytes: rowBytes, budget: budget ?? quarter)
     case .disk(let folder, let budget):
       store = try DiskFeatureStore(
         folder: folder ?? Self.defaultFolder, prefix: digest, rowBytes: rowBytes, budget: budget ?? Self.diskBudget)
@@ -180,12 +180,4 @@ final class FeatureCache {
     (options.arena, options.kept) = (arena, cut)
     return (try Plan(graph, options: options), inputs, cut)
   }
-}
-
-/// Some rows of a tensor, copied.
-func gatherRows(_ tensor: Tensor, _ rows: [Int]) throws -> Tensor {
-  let result = try Tensor(zeros: [rows.count] + tensor.shape.dropFirst(), dtype: tensor.dtype)
-  let bytes = tensor.byteCount / max(tensor.shape[0], 1)
-  for (to, from) in rows.enumerated() { (result.data + to * bytes).copyMemory(from: tensor.data + from * bytes, byteCount: bytes) }
-  return result
 }

@@ -11,11 +11,13 @@ func exists(_ handle: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> Int32 {
   return found
 }
 
-/// Whether the path leads to an object of this file.
+/// Whether the path leads to an object of this file by way of sound groups.
 func isThere(_ file: File, _ path: UnsafePointer<CChar>) -> Bool {
-  var found = true
+  var found = objectType(file, file.id, cString("/")) != nil
   let walked = forEachPrefix(path) { prefix in
-    found = H5Lexists(file.id, prefix, file.access) > 0 && H5Oexists_by_name(file.id, prefix, file.access) > 0
+    found =
+      found && H5Lexists(file.id, prefix, file.access) > 0 && H5Oexists_by_name(file.id, prefix, file.access) > 0
+      && objectType(file, file.id, prefix) != nil
     return found
   }
   return found && walked == XFER_OK

@@ -70,7 +70,9 @@ struct HeaderCheck {
     case 0x08: return checkLayout(&body)
     case 0x0B: return checkFilters(&body)
     case 0x0C: return checkAttribute(&body)
-    case 0x11: return body.skip(2 * sizes.address)
+    case 0x11:
+      guard let tree = body.long(sizes.address), let heap = body.long(sizes.address) else { return false }
+      return TreeCheck(file: file, sizes: sizes).acceptsGroup(tree: tree, heap: heap)
     default: return true
     }
   }
@@ -93,15 +95,16 @@ struct HeaderCheck {
     guard let version = body.number(1) else { return false }
     if version < 3 {
       guard let rank = body.number(1), let kind = body.number(1), body.skip(5), rank <= 33 else { return false }
-      guard kind == 0 || body.skip(sizes.address), body.skip(4 * rank), kind == 0 else { return kind != 0 && body.isWhole }
-      return body.number(4).map { body.skip($0) } ?? false
+      if kind == 0 { return body.skip(4 * rank) && body.number(4).map { body.skip($0) } ?? false }
+      guard let address = body.long(sizes.address), body.skip(4 * rank) else { return false }
+      return kind == 1 || TreeCheck(file: file, sizes: sizes).acceptsChunks(address, rank: rank)
     }
     switch body.number(1) {
     case 0: return body.number(2).map { body.skip($0) } ?? false
     case 1: return body.skip(sizes.address + sizes.length)
     case 2 where version == 3:
-      guard let rank = body.number(1), rank <= 33 else { return false }
-      return body.skip(sizes.address + 4 * rank)
+      guard let rank = body.number(1), rank <= 33, let address = body.long(sizes.address), body.skip(4 * rank) else { return false }
+      return TreeCheck(file: file, sizes: sizes).acceptsChunks(address, rank: rank)
     // Newer layouts come only with checksummed headers.
     default: return false
     }

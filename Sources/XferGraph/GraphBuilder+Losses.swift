@@ -26,6 +26,19 @@ extension Graph {
       [try reshape(truth, to: [rows]), try reshape(prediction, to: [rows, classes])], [rows])
   }
 
+  /// What a sigmoid or softmax made `prediction` of, in the prediction's shape; nil where it comes from elsewhere.
+  ///
+  /// Keras on TensorFlow computes crossentropies from it, whatever the loss says of its predictions: nothing is lost to clipping.
+  public func logits(behind prediction: ValueID) throws -> ValueID? {
+    guard let node = nodes.last(where: { $0.outputs.contains(root(prediction)) }), node.phase == .forward else { return nil }
+    switch node.attributes {
+    case .activation(let attributes) where node.kind == .activation && attributes.activation.kind == Int32(XFER_ACTIVATION_SIGMOID): break
+    case .none where node.kind == .softmax: break
+    default: return nil
+    }
+    return try reshape(node.inputs[0], to: shape(prediction))
+  }
+
   private func crossentropy(_ fromLogits: Bool, _ smoothing: Float) -> xfer_crossentropy_attributes {
     .init(struct_size: sized(xfer_crossentropy_attributes.self), from_logits: fromLogits ? 1 : 0, label_smoothing: smoothing)
   }

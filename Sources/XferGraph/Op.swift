@@ -74,12 +74,34 @@ public enum OpAttributes {
     }()
   }
 
-  /// The bytes after `struct_size`, for comparing and hashing.
+  /// The bytes of the fields, for comparing and hashing: not those that fill the structure up behind the last field, which can be anything.
   var bytes: [UInt8] {
-    withPointer { pointer in
-      guard let pointer else { return [] }
-      let size = pointer.load(as: Int.self)
-      return Array(UnsafeRawBufferPointer(start: pointer, count: size))
+    withPointer { pointer in Array(UnsafeRawBufferPointer(start: pointer, count: fieldBytes)) }
+  }
+
+  private var fieldBytes: Int {
+    func upTo<A, F>(_ last: KeyPath<A, F>) -> Int { MemoryLayout<A>.offset(of: last).map { $0 + MemoryLayout<F>.size } ?? 0 }
+    return switch self {
+    case .none, .custom: 0
+    case .matmul: upTo(\xfer_matmul_attributes.activation)
+    case .conv: upTo(\xfer_conv_attributes.activation)
+    case .pool: upTo(\xfer_pool_attributes.pad_right)
+    case .reduce: upTo(\xfer_reduce_attributes.kind)
+    case .broadcast: upTo(\xfer_broadcast_attributes.scale)
+    case .activation: upTo(\xfer_activation_attributes.saved_is_output)
+    case .binary: upTo(\xfer_binary_attributes.kind)
+    case .normalize: upTo(\xfer_normalize_attributes.epsilon)
+    case .axis: upTo(\xfer_axis_attributes.axis)
+    case .box: upTo(\xfer_box_attributes.value)
+    case .dropout: upTo(\xfer_dropout_attributes.rate)
+    case .crossentropy: upTo(\xfer_crossentropy_attributes.label_smoothing)
+    case .sgd: upTo(\xfer_sgd_attributes.nesterov)
+    case .adam: upTo(\xfer_adam_attributes.epsilon)
+    case .lerp: upTo(\xfer_lerp_attributes.t)
+    case .unary: upTo(\xfer_unary_attributes.kind)
+    case .transpose: upTo(\xfer_transpose_attributes.order)
+    case .random: upTo(\xfer_random_attributes.kind)
+    case .imageTransform: upTo(\xfer_image_transform_attributes.fill_value)
     }
   }
 }

@@ -124,6 +124,36 @@ struct H5ReadTests {
     return found
   }
 
+  /// Without checksums, what leads back to itself is to be found before the library follows it for ever.
+  @Test(.timeLimit(.minutes(1))) func endlessListsAndTrees() throws {
+    func position(of mark: String, in bytes: [UInt8], last: Bool) -> Int? {
+      let places = bytes.indices.filter { bytes[$0...].starts(with: Array(mark.utf8)) }
+      return last ? places.last : places.first
+    }
+    func number(_ bytes: [UInt8], _ place: Int) -> Int { (0..<8).reduce(0) { $0 | Int(bytes[place + $1]) << (8 * $1) } }
+    func put(_ value: Int, _ bytes: inout [UInt8], _ place: Int) { for i in 0..<8 { bytes[place + i] = UInt8(value >> (8 * i) & 255) } }
+    for last in [false, true] {
+      var heap = try Array(Fixture.bytes("legacy.h5"))
+      let place = try #require(position(of: "HEAP", in: heap, last: last))
+      // The first free block, in the heap's data, is its own successor.
+      put(number(heap, place + 16), &heap, number(heap, place + 24) + number(heap, place + 16))
+      var tree = try Array(Fixture.bytes("legacy.h5"))
+      let root = try #require(position(of: "TREE", in: tree, last: last))
+      // A node above others whose child is the node itself.
+      tree[root + 5] = 1
+      put(root, &tree, root + 24 + 8)
+      for bytes in [heap, tree] {
+        var found: [xfer_status] = []
+        bytes.withUnsafeBytes { bytes in
+          let opened = status { found = Self.readAll(try H5(memory: bytes)) }
+          found.append(opened)
+        }
+        #expect(found.contains(XFER_E_FORMAT) || found.contains(XFER_E_NOT_FOUND), "\(last) \(found)")
+        #expect(!found.contains { $0 < 0 })
+      }
+    }
+  }
+
   @Test(arguments: ["legacy.h5", "modern.h5"]) func damaged(_ name: String) throws {
     var unclear = 0
     var refused = 0

@@ -1,7 +1,8 @@
+import CXfer
 import Foundation
 import Testing
 import XferCore
-import XferGraph
+@testable import XferGraph
 @testable import Xfer
 
 /// What plans do to a graph, and that it does not show in the results.
@@ -28,6 +29,28 @@ import XferGraph
     options.plastic = plastic
     options.kept = [output]
     return (try Plan(graph, options: options), input, output)
+  }
+
+  @Test func attributesAreComparedByTheirFieldsAlone() {
+    // C structures are filled up behind their last field with whatever was in memory.
+    func bytes<A>(_ attributes: (A) -> OpAttributes, _ fill: UInt8, _ set: (inout A) -> Void) -> [UInt8] {
+      let memory = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<A>.size, alignment: MemoryLayout<A>.alignment)
+      defer { memory.deallocate() }
+      memset(memory, Int32(fill), MemoryLayout<A>.size)
+      let place = memory.assumingMemoryBound(to: A.self)
+      set(&place.pointee)
+      return attributes(place.pointee).bytes
+    }
+    let unary = [0, 0xFF].map { fill in
+      bytes(OpAttributes.unary, fill) { (a: inout xfer_unary_attributes) in (a.struct_size, a.kind) = (16, 3) }
+    }
+    #expect(unary[0] == unary[1] && unary[0].count == 12)
+    let activation = [0, 0xFF].map { fill in
+      bytes(OpAttributes.activation, fill) { (a: inout xfer_activation_attributes) in
+        (a.struct_size, a.activation, a.saved_is_output) = (32, .linear, 1)
+      }
+    }
+    #expect(activation[0] == activation[1] && activation[0].count == 28)
   }
 
   @Test func frozenBatchNormIsFolded() throws {

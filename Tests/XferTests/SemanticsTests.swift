@@ -170,6 +170,28 @@ import XferCore
     #expect(abs(clipped.floats[0] + Float(log(1e-7))) < 1e-3)
   }
 
+  /// Keras on TensorFlow finds the logits behind a model's own sigmoid or softmax: what is wrong beyond any clipping has its loss and gradient.
+  @Test(arguments: [true, false], [FeatureCaching.off, .memory()])
+  func point14SaturatedHeadsKeepTheirGradient(binary: Bool, caching: FeatureCaching) throws {
+    let input = try Input(shape: [1])
+    let frozen = Dense(1, useBias: false, kernelInitializer: .ones)
+    let head = Dense(binary ? 1 : 2, activation: binary ? .sigmoid : .softmax, useBias: false)
+    let model = try Model(input, head(frozen(input)))
+    frozen.trainable = false
+    try head.weights[0].assign(Tensor(binary ? [1] : [1, 0], shape: [1, binary ? 1 : 2]))
+    try model.compile(
+      optimizer: SGD(learningRate: 0.01), loss: binary ? BinaryCrossentropy() : SparseCategoricalCrossentropy(),
+      metrics: [Metric.make(binary ? "BinaryCrossentropy" : "SparseCategoricalCrossentropy", config: ["name": "metric"])])
+    var options = FitOptions()
+    (options.verbose, options.cache) = (0, caching)
+    // Every sample lies 40 on the wrong side.
+    let labels = binary ? try Tensor([0, 1] as [Float], shape: [2, 1]) : try Tensor([1, 0] as [Float], shape: [2])
+    let history = try model.fit(ArrayDataset(x: Tensor([40, -40], shape: [2, 1]), y: labels), options: options)
+    #expect(history.values["loss"] == [40] && history.values["metric"] == [40])
+    #expect(zip(head.weights[0].values, binary ? [0.6] : [0.6, 0.4]).allSatisfy { abs($0 - $1) < 1e-6 })
+    #expect(frozen.weights[0].values == [1])
+  }
+
   @Test func point15BinaryAccuracyThreshold() throws {
     let accuracy = BinaryAccuracy()
     try accuracy.update(Tensor([1, 1, 0, 0]), Tensor([0.3, 0.6, 0.5, 0.6], shape: [4, 1]))

@@ -76,6 +76,8 @@ LOSSES = [
     ("BinaryFocalCrossentropy", {}, binary(n, c), probs),
     ("BinaryFocalCrossentropy", {"apply_class_balancing": True, "alpha": 0.7, "gamma": 3.0, "from_logits": True, "label_smoothing": 0.1},
      binary(n, c), logits),
+    # So far from 0 that a clipped probability would show.
+    ("BinaryFocalCrossentropy", {"from_logits": True, "gamma": 1.0}, (logits < 0.3).astype(np.float32), rounded(20 * logits)),
     ("CategoricalCrossentropy", {}, one_hot(n, c), probs),
     ("CategoricalCrossentropy", {"from_logits": True, "label_smoothing": 0.1}, one_hot(n, c), logits),
     ("CategoricalCrossentropy", {"axis": 1}, np.transpose(one_hot(2 * 3, c).reshape(2, 3, c), (0, 2, 1)), probabilities(2, c, 3)),

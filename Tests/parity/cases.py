@@ -17,11 +17,14 @@ LOSSES = {
 }
 METRICS = {
     "binary": ["BinaryAccuracy", "accuracy", "AUC", "Precision", "Recall", "BinaryCrossentropy", "MeanSquaredError", "FalsePositives",
-               "TrueNegatives", "BinaryIoU", "F1Score", "MeanAbsoluteError"],
+               "TrueNegatives", "BinaryIoU", "F1Score", "MeanAbsoluteError", "FBetaScore", "TruePositives", "FalseNegatives", "SensitivityAtSpecificity",
+               "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision"],
     "multilabel": ["BinaryAccuracy", "MeanSquaredError", "AUC", "BinaryCrossentropy"],
     "sparse": ["SparseCategoricalAccuracy", "accuracy", "SparseCategoricalCrossentropy", "SparseTopKCategoricalAccuracy"],
-    "onehot": ["CategoricalAccuracy", "accuracy", "CategoricalCrossentropy", "TopKCategoricalAccuracy", "F1Score", "KLDivergence", "AUC"],
-    "real": ["MeanSquaredError", "MeanAbsoluteError", "RootMeanSquaredError", "CosineSimilarity", "LogCoshError", "R2Score"],
+    "onehot": ["CategoricalAccuracy", "accuracy", "CategoricalCrossentropy", "TopKCategoricalAccuracy", "F1Score", "KLDivergence", "AUC", "FBetaScore",
+               "OneHotMeanIoU", "CategoricalHinge"],
+    "real": ["MeanSquaredError", "MeanAbsoluteError", "RootMeanSquaredError", "CosineSimilarity", "LogCoshError", "R2Score", "PearsonCorrelation",
+             "ConcordanceCorrelation"],
     "positive": ["MeanSquaredError", "MeanAbsoluteError", "MeanSquaredLogarithmicError", "Poisson", "MeanAbsolutePercentageError"],
     "signs": ["MeanSquaredError", "Hinge", "SquaredHinge"],
 }
@@ -69,7 +72,7 @@ def make(number):
 def _make(number, draw):
     keras.utils.set_random_seed(number)
     case = Case(number, draw)
-    kind = draw.order({"image": 8, "row": 1.2, "sequence": 0.8})[0]
+    kind = draw.order({"image": 8, "row": 1.2, "sequence": 0.8, "tokens": 0.3})[0]
     nesting = draw.order({"flat": 2, "open": 3, "closed, by hand": 3, "closed, frozen": 2})[0]
     case.nesting = nesting
     case.by_hand = nesting == "closed, by hand"
@@ -88,10 +91,14 @@ def _make(number, draw):
         grow = network.images
     elif kind == "row":
         shape, grow = (draw.number(3, 9),), network.rows
-    else:
+    elif kind == "sequence":
         shape, grow = (draw.number(4, 8), draw.number(2, 5)), network.sequences
-    inputs = keras.Input(shape, name="pixels")
+    else:
+        shape, grow, words = (draw.number(4, 8),), network.sequences, draw.number(5, 12)
+    inputs = keras.Input(shape, name="pixels", dtype="int32" if kind == "tokens" else "float32")
     x = inputs
+    if kind == "tokens":
+        x = draw.layer(K.Embedding, {"input_dim": words, "output_dim": draw.number(2, 5)})(x)
     if nesting == "flat":
         x = grow(x, draw.number(2, 7))
     else:
@@ -105,8 +112,12 @@ def _make(number, draw):
             x = network.inner_model(x, 1, training, "second", settled=False)
     if kind == "image":
         x = network.image_features(x)
-    elif kind == "sequence":
+    elif kind in ("sequence", "tokens"):
         x = network.sequence_features(x)
+    elif draw.maybe(0.3):
+        # Turned, for steps that are all alike leave an attention's queries without a gradient.
+        x = draw.layer(K.Permute, {"dims": (2, 1)})(draw.layer(K.RepeatVector, {"n": draw.number(2, 4)})(x))
+        x = network.sequence_features(network.sequences(x, 1))
     if draw.maybe(0.4):
         x = network.rows(x, draw.number(1, 2))
 
@@ -147,7 +158,12 @@ def _make(number, draw):
     def values(shape):
         return (draw.rng.normal(0, 1, (count, *shape)) if normal else draw.rng.uniform(-1, 1, (count, *shape))).astype(np.float32)
 
-    case.x = [values(i.shape[1:]) for i in inputs] if two_inputs else values(shape)
+    def tokens(shape):
+        return draw.rng.integers(0, words, (count, *shape)).astype(np.int32)
+
+    case.x = [(tokens if i.dtype == "int32" else values)(i.shape[1:]) for i in (inputs if two_inputs else [inputs])]
+    if not two_inputs:
+        case.x = case.x[0]
 
     # Freezing: some of it before the config is written, some on the finished models.
     flags = _freezes(draw, model, network, nesting)
@@ -173,7 +189,7 @@ def _make(number, draw):
         case.fit["class_weight"] = {c: draw.between(0.3, 3.0) for c in range(head["classes"]) if draw.maybe(0.8)} or {0: 2.0}
     if draw.maybe(0.2):
         held = max(4, count // 4)
-        other = [v[:held] * 0.5 + 0.1 for v in (case.x if two_inputs else [case.x])]
+        other = [v[-held:] if v.dtype.kind == "i" else v[:held] * 0.5 + 0.1 for v in (case.x if two_inputs else [case.x])]
         case.validation = other if two_inputs else other[0], [t[:held] for t in targets] if two_outputs else targets[0][:held]
     elif draw.maybe(0.1):
         case.fit["validation_split"] = 0.25
@@ -275,11 +291,11 @@ def _task(draw, count):
         options["reduction"] = draw.pick("sum", "mean_with_sample_weight")
     loss = draw.build("loss", cls, {k: v for k, v in options.items() if k == "from_logits"},
                       {k: v for k, v in options.items() if k != "from_logits"})
-    metrics = _metrics(draw, family, options.get("from_logits", False))
+    metrics = _metrics(draw, family, options.get("from_logits", False), units)
     return {"units": units, "activation": activation, "classes": classes}, targets, loss, metrics
 
 
-def _metrics(draw, family, logits):
+def _metrics(draw, family, logits, units):
     metrics = []
     for name in METRICS[family]:
         if not draw.maybe(0.4):
@@ -294,12 +310,18 @@ def _metrics(draw, family, logits):
                 options["from_logits"] = True
             if name == "SparseTopKCategoricalAccuracy" or name == "TopKCategoricalAccuracy":
                 options["k"] = 2
-            if name == "F1Score":
+            if name in ("SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision"):
+                options[{"Sens": "specificity", "Spec": "sensitivity", "Prec": "recall", "Reca": "precision"}[name[:4]]] = 0.6
+            if name == "OneHotMeanIoU":
+                options["num_classes"] = units
+            if name == "FBetaScore":
+                options["beta"] = 0.5
+            if name in ("F1Score", "FBetaScore"):
                 # One number, as logs in Xfer have them.
                 options["average"] = "macro"
                 if family == "binary":
                     options["threshold"] = 0.5
-            metrics.append(draw.build("metric", getattr(M, name), {}, options))
+            metrics.append(draw.build("metric", getattr(M, name), options, {}))
     return metrics
 
 

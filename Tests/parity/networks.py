@@ -48,6 +48,10 @@ class Network:
     def regularizer(self):
         return self.draw.pick(keras.regularizers.L2(0.02), keras.regularizers.L1(0.003), keras.regularizers.L1L2(0.002, 0.01))
 
+    def kernel_regularizer(self):
+        """For kernels of two dimensions, which alone OrthogonalRegularizer takes."""
+        return keras.regularizers.OrthogonalRegularizer(0.02, self.draw.pick("rows", "columns")) if self.draw.maybe(0.3) else self.regularizer()
+
     def weight_options(self, kernel="kernel"):
         """Random optional arguments that all layers with kernels share."""
         draw, options = self.draw, {}
@@ -87,7 +91,7 @@ class Network:
 
     def normalization(self, x):
         draw = self.draw
-        names = {"LayerNormalization": 1, "GroupNormalization": 0.7, "RMSNormalization": 0.5, "UnitNormalization": 0.4}
+        names = {"LayerNormalization": 1, "GroupNormalization": 0.7, "RMSNormalization": 0.5, "UnitNormalization": 0.4, "Normalization": 0.4}
         if not self.settled:
             names["BatchNormalization"] = 6
         elif not any(exists("layer", other) for other in names):
@@ -118,17 +122,29 @@ class Network:
         names = {"Dropout": 3, "GaussianNoise": 0.5, "GaussianDropout": 0.5, "AlphaDropout": 0.5}
         if len(x.shape) == 4:
             names["SpatialDropout2D"] = 1
+            if x.shape[-1] == 3:
+                names |= {"RandomRotation": 1, "RandomZoom": 1, "RandomTranslation": 1, "RandomContrast": 1, "RandomBrightness": 1, "RandomCrop": 1}
         if len(x.shape) == 3:
             names["SpatialDropout1D"] = 1
         name = self.draw.first("layer", names)
-        return self.draw.layer(getattr(K, name), {"stddev" if name == "GaussianNoise" else "rate": 0.0})(x)
+        nothing = {
+            "GaussianNoise": {"stddev": 0.0}, "RandomRotation": {"factor": 0.0}, "RandomZoom": {"height_factor": 0.0},
+            "RandomTranslation": {"height_factor": 0.0, "width_factor": 0.0}, "RandomContrast": {"factor": 0.0},
+            "RandomBrightness": {"factor": 0.0, "value_range": (-9.0, 9.0)}, "RandomCrop": {"height": x.shape[1], "width": x.shape[-2]},
+        }.get(name, {"rate": 0.0})
+        return self.draw.layer(getattr(K, name), nothing)(x)
 
     def merge(self, x):
         """x and something made of it, put together again."""
         draw = self.draw
-        kind = draw.first("layer", {
-            "Add": 4, "Concatenate": 4, "Multiply": 1, "Average": 1, "Maximum": 0.7, "Minimum": 0.7, "Subtract": 0.7})
+        names = {"Add": 4, "Concatenate": 4, "Multiply": 1, "Average": 1, "Maximum": 0.7, "Minimum": 0.7, "Subtract": 0.7}
+        if len(x.shape) < 4:
+            names["Dot"] = 1
+        kind = draw.first("layer", names)
         channels = x.shape[-1]
+        if kind == "Dot":
+            products = draw.layer(K.Dot, {"axes": -1}, **({"normalize": True} if draw.maybe(0.4) else {}))([x, self.projection(x, channels)])
+            return draw.layer(K.Concatenate)([x, products])
         width = draw.number(1, 4) if kind == "Concatenate" else channels
         side = self.projection(x, width)
         if draw.maybe(0.3):
@@ -277,6 +293,8 @@ class Network:
             needed["use_bias"] = False
             extras.pop("activation", None)
             extras.pop("bias_regularizer", None)
+        if "kernel_regularizer" in extras:
+            extras["kernel_regularizer"] = self.kernel_regularizer()
         x = draw.layer(K.Dense, needed, **extras)(x)
         if normalized:
             x = self.normalization(x)
@@ -323,7 +341,10 @@ class Network:
         if kind == "EinsumDense":
             return draw.layer(K.EinsumDense, {
                 "equation": "abc,cd->abd", "output_shape": (None, draw.number(2, 5)), "bias_axes": "d"})(x)
-        return draw.layer(K.MultiHeadAttention, {"num_heads": draw.number(1, 2), "key_dim": draw.number(2, 3)})(x, x)
+        # Beside a path of its own, as transformers have it: attention after attention makes all steps alike, and the gradients of queries rounding.
+        attention = draw.layer(K.MultiHeadAttention, {"num_heads": draw.number(1, 2), "key_dim": draw.number(2, 3)},
+                               **({"use_bias": False} if draw.maybe(0.5) else {}))(x, x)
+        return draw.layer(K.Add)([x, attention])
 
     def sequences(self, x, blocks):
         for _ in range(blocks):

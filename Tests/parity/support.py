@@ -50,6 +50,15 @@ BACKENDS = ("simd", "blas", "naive")
 XferError = xfer.XferError
 
 
+def _rows(self, inputs):
+    return keras.ops.matmul(keras.ops.one_hot(inputs, self.input_dim, dtype=self.compute_dtype), self.embeddings)
+
+
+# A gathered row's gradient reaches TensorFlow's optimizers once for every use: squared there one by one, and not summed first as on Keras' other
+# backends and here. As a product of matrices it is one gradient.
+keras.layers.Embedding.call = _rows
+
+
 def create(kind, class_name, config):
     """An object of the library from Keras' config, past all Python classes."""
     return make(kind, getattr(_c.lib, f"xfer_{kind}_create"), class_name.encode(), json.dumps(config).encode())

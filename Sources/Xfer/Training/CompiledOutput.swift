@@ -16,6 +16,8 @@ public struct CompiledOutput {
     (self.name, self.loss, self.lossWeight) = (name, loss, lossWeight)
     (self.metrics, self.weightedMetrics) = (metrics, weightedMetrics)
   }
+
+  var readsLogits: Bool { (metrics + weightedMetrics).contains { ($0 as? LossMetric)?.readsLogits == true } }
 }
 
 /// A metric with the name logs have it under.

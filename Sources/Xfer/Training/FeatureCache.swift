@@ -32,7 +32,9 @@ final class FeatureCache {
     guard caching != .off, model.inputs.allSatisfy({ !$0.shape.dropFirst().contains(nil) }) else { return nil }
     let (graph, inputs, outputs) = try Self.lower(model, batch: Graph.analysisBatch, training: true)
     let moving = Set(plastic.map { ObjectIdentifier($0) })
-    guard let prefix = try graph.frozenPrefix(inputs: inputs, outputs: outputs + graph.losses, plastic: moving), !prefix.variables.isEmpty
+    // Losses read the logits behind an output where there are any.
+    let read = try outputs + outputs.compactMap { try graph.logits(behind: $0) } + graph.losses
+    guard let prefix = try graph.frozenPrefix(inputs: inputs, outputs: read, plastic: moving), !prefix.variables.isEmpty
     else { return nil }
     // What looks different in another batch cannot be cut there.
     for batch in [1, 3] {

@@ -194,7 +194,11 @@ private struct Figures {
     for named in trainer.namedMetrics {
       guard let truth = aligned.targets[named.output] else { continue }
       let weights = named.weighted ? aligned.sampleWeights[named.output] : nil
-      try named.metric.update(truth, outcome.predictions[named.output], sampleWeight: weights)
+      if let metric = named.metric as? LossMetric, metric.readsLogits, let logits = outcome.logits[named.output] {
+        try metric.update(truth, logits: logits, sampleWeight: weights)
+      } else {
+        try named.metric.update(truth, outcome.predictions[named.output], sampleWeight: weights)
+      }
     }
   }
 

@@ -1,7 +1,8 @@
 public import XferCore
 import XferGraph
 
-/// Binary crossentropy of targets in [0,1]: mean over `axis`; probabilities are clipped to [1e-7, 1−1e-7].
+/// Binary crossentropy of targets in [0,1]: mean over `axis`; probabilities are clipped to [1e-7, 1−1e-7], but where a model's sigmoid made
+/// them, its logits are taken in their place.
 public final class BinaryCrossentropy: FunctionLoss {
   public override class var className: String { "BinaryCrossentropy" }
   let logits: Bool
@@ -26,8 +27,9 @@ public final class BinaryCrossentropy: FunctionLoss {
   public override var fromLogits: Bool { logits }
   override func values(_ t: ValueID, _ p: ValueID, _ graph: Graph) throws -> ValueID {
     try graph.same(t, p)
-    let (t, p) = (try graph.moved(t, toEnd: axis), try graph.moved(p, toEnd: axis))
-    let rows = try graph.binaryCrossentropy(t, p, fromLogits: logits, labelSmoothing: Float(labelSmoothing))
+    let (values, areLogits) = try graph.logits(p, logits)
+    let (t, p) = (try graph.moved(t, toEnd: axis), try graph.moved(values, toEnd: axis))
+    let rows = try graph.binaryCrossentropy(t, p, fromLogits: areLogits, labelSmoothing: Float(labelSmoothing))
     return try graph.reshape(rows, to: graph.shape(p).dropLast())
   }
   public override var ownConfig: [String: JSONValue] {
@@ -68,11 +70,16 @@ public final class BinaryFocalCrossentropy: FunctionLoss {
   override func values(_ t: ValueID, _ p: ValueID, _ graph: Graph) throws -> ValueID {
     try graph.same(t, p)
     let t = try graph.smoothed(t, labelSmoothing, to: 0.5)
-    let p = logits ? graph.sigmoid(p) : p
+    let (z, p) = logits ? (p, graph.sigmoid(p)) : (try graph.logits(behind: p), p)
     let (wrong, away) = (try graph.subtract(1, minus: t), try graph.subtract(1, minus: p))
-    let clipped = try graph.clip(p, kerasEpsilon, 1 - kerasEpsilon)
-    let likelihood = try graph.add(
-      graph.multiply(t, graph.log(clipped)), graph.multiply(wrong, graph.log(graph.subtract(1, minus: clipped))))
+    let likelihood: ValueID
+    if let z {
+      likelihood = try graph.subtract(graph.multiply(t, z), graph.softplus(z))
+    } else {
+      let clipped = try graph.clip(p, kerasEpsilon, 1 - kerasEpsilon)
+      likelihood = try graph.add(
+        graph.multiply(t, graph.log(clipped)), graph.multiply(wrong, graph.log(graph.subtract(1, minus: clipped))))
+    }
     let right = try graph.add(graph.multiply(t, p), graph.multiply(wrong, away))
     var focal = try graph.binary(.power, graph.subtract(1, minus: right), graph.scalar(gamma))
     if balanced { focal = try graph.multiply(focal, graph.add(graph.multiply(t, alpha), graph.multiply(wrong, 1 - alpha))) }

@@ -1,7 +1,8 @@
 public import XferCore
 public import XferGraph
 
-/// Crossentropy of one-hot (or any) distributions along `axis`. Probabilities are brought to the sum 1 and clipped to [1e-7, 1−1e-7].
+/// Crossentropy of one-hot (or any) distributions along `axis`. Probabilities are brought to the sum 1 and clipped to [1e-7, 1−1e-7], but where
+/// a model's softmax made them, its logits are taken in their place.
 public final class CategoricalCrossentropy: FunctionLoss {
   public override class var className: String { "CategoricalCrossentropy" }
   let logits: Bool
@@ -25,7 +26,8 @@ public final class CategoricalCrossentropy: FunctionLoss {
     try graph.same(t, p)
     let axis = try graph.dimension(axis, of: p)
     let t = try graph.smoothedClasses(t, labelSmoothing)
-    let logs = try logits ? graph.logSoftmax(p, axis: axis) : graph.log(graph.normalizedProbabilities(p, axis: axis))
+    let (values, areLogits) = try graph.logits(p, logits)
+    let logs = try areLogits ? graph.logSoftmax(values, axis: axis) : graph.log(graph.normalizedProbabilities(values, axis: axis))
     return graph.unary(.negate, try graph.reduce(.sum, graph.multiply(t, logs), axes: [axis]))
   }
   public override var ownConfig: [String: JSONValue] {
@@ -149,7 +151,9 @@ public final class SparseCategoricalCrossentropy: FunctionLoss {
 
   override func values(_ t: ValueID, _ p: ValueID, _ graph: Graph) throws -> ValueID {
     var labels = try labels(t, p, graph)
-    var scores = try graph.moved(p, toEnd: axis)
+    // With a class to ignore Keras changes the predictions first, and no longer knows the logits.
+    let (values, areLogits) = ignoreClass == nil ? try graph.logits(p, logits) : (p, logits)
+    var scores = try graph.moved(values, toEnd: axis)
     var counted: ValueID?
     if let ignoreClass {
       let valid = try valid(labels, ignoreClass, graph)
@@ -157,7 +161,7 @@ public final class SparseCategoricalCrossentropy: FunctionLoss {
       scores = try graph.select(graph.reshape(valid, to: graph.shape(valid) + [1]), scores, graph.scalar(0))
       counted = valid
     }
-    let rows = try graph.sparseCategoricalCrossentropy(labels, scores, fromLogits: logits)
+    let rows = try graph.sparseCategoricalCrossentropy(labels, scores, fromLogits: areLogits)
     let losses = try graph.reshape(rows, to: graph.shape(labels))
     return try counted.map { try graph.select($0, losses, graph.scalar(0)) } ?? losses
   }

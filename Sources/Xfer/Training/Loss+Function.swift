@@ -73,6 +73,11 @@ extension Graph {
     smoothing == 0 ? t : try add(multiply(t, 1 - smoothing), smoothing * value)
   }
 
+  /// The logits behind predictions and true, or the predictions and what the loss says of them.
+  func logits(_ p: ValueID, _ fromLogits: Bool) throws -> (values: ValueID, areLogits: Bool) {
+    try logits(behind: p).map { ($0, true) } ?? (p, fromLogits)
+  }
+
   func log(_ x: ValueID) -> ValueID { unary(.log, x) }
 
   func softplus(_ x: ValueID) -> ValueID { activation(x, .of(Int(XFER_ACTIVATION_SOFTPLUS))) }

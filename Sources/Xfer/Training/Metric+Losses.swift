@@ -3,12 +3,15 @@ public import XferCore
 /// The mean over all samples of a loss' values, whatever the loss' own reduction.
 public final class LossMetric: MeanMetric {
   private let loss: Loss
+  /// The same of logits; nil where the loss knows no difference.
+  private let lossOfLogits: Loss?
   private let kerasName: String
   private let keys: [String: JSONValue]
   private let sign: Double
 
   /// - Parameter loss: one with reduction none.
-  init(_ loss: Loss, kerasName: String, name: String, keys: [String: JSONValue], sign: Double = 1) {
+  init(_ loss: Loss, ofLogits: Loss?, kerasName: String, name: String, keys: [String: JSONValue], sign: Double = 1) {
+    lossOfLogits = ofLogits
     (self.loss, self.kerasName, self.keys, self.sign) = (loss, kerasName, keys, sign)
     super.init(name: name)
   }
@@ -36,7 +39,12 @@ public final class LossMetric: MeanMetric {
     guard let entry = table[name] else { return nil }
     var given: [String: JSONValue] = [:]
     for key in entry.keys { if let value = config.value(key) { given[key] = value } }
-    let loss = try Loss.make(entry.loss, config: .object(given.merging(["reduction": "none"]) { $1 }))
+    given["reduction"] = "none"
+    let loss = try Loss.make(entry.loss, config: .object(given))
+    // Keras on TensorFlow computes a crossentropy from the logits behind the predictions where it knows them; not with a class to ignore.
+    let ofLogits =
+      try entry.keys.contains("from_logits") && given["ignore_class"] == nil
+      ? Loss.make(entry.loss, config: .object(given.merging(["from_logits": true]) { $1 })) : nil
     let axis = given["axis"] ?? -1
     // What Keras' get_config lists: all arguments but CosineSimilarity's axis, which it loses and which stands here where it is not the default.
     let keys: [String: JSONValue]
@@ -47,7 +55,16 @@ public final class LossMetric: MeanMetric {
     }
     // The loss points down, the metric up.
     return LossMetric(
-      loss, kerasName: name, name: try config.string("name", entry.name), keys: keys, sign: name == "CosineSimilarity" ? -1 : 1)
+      loss, ofLogits: ofLogits, kerasName: name, name: try config.string("name", entry.name), keys: keys, sign: name == "CosineSimilarity" ? -1 : 1)
+  }
+
+  /// Whether it wants the logits behind a sigmoid's or softmax' predictions.
+  var readsLogits: Bool { lossOfLogits != nil }
+
+  /// Takes in a batch of which the logits are known.
+  func update(_ truth: Tensor, logits: Tensor, sampleWeight: Tensor?) throws {
+    guard let lossOfLogits else { throw XferError.internal("\(name) knows no logits") }
+    try add(MetricValues(lossOfLogits(truth, logits)), sampleWeight)
   }
 
   public override func values(_ truth: Tensor, _ prediction: Tensor) throws -> MetricValues {

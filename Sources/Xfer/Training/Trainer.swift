@@ -34,6 +34,7 @@ public final class Trainer {
     let targets: [ValueID?]
     let weights: [ValueID?]
     let predictions: [ValueID]
+    let logits: [ValueID?]
     let losses: [ValueID?]
     let total: ValueID
     let predictionShapes: [[Int]]
@@ -117,6 +118,8 @@ public final class Trainer {
     /// One an output; 0 where there is none.
     let losses: [Double]
     let predictions: [Tensor]
+    /// What a sigmoid or softmax made the predictions of, one an output; nil where none did or no metric asks.
+    let logits: [Tensor?]
   }
 
   /// Runs one batch; with `training`, moves the weights.
@@ -150,7 +153,7 @@ public final class Trainer {
     func number(_ value: ValueID) throws -> Double { Double(try step.plan.read(value).float32[0]) }
     return Outcome(
       loss: try number(step.total), losses: try step.losses.map { try $0.map(number) ?? 0 },
-      predictions: try step.predictions.map { try step.plan.read($0) })
+      predictions: try step.predictions.map { try step.plan.read($0) }, logits: try step.logits.map { try $0.map { try step.plan.read($0) } })
   }
 
   /// The batch with one target and one sample weight for each output.
@@ -211,9 +214,10 @@ public final class Trainer {
     }
     guard let data = total else { throw XferError.state("no output of the model has a loss: give one to compile()") }
     let penalized = try graph.withPenalties(data, on: trainableWeights)
+    let logits = try zip(outputs, predictions).map { output, prediction in output.readsLogits ? try graph.logits(behind: prediction) : nil }
     var options = Plan.Options()
     options.arena = arena
-    options.kept = predictions + losses.compactMap { $0 } + [penalized]
+    options.kept = predictions + (logits + losses).compactMap { $0 } + [penalized]
     if key.training {
       try optimizer.build(trainableWeights)
       let scale = try graph.scalar(optimizer.options.lossScaleFactor ?? 1)
@@ -227,8 +231,8 @@ public final class Trainer {
     }
     warnAboutThreshold()
     return Step(
-      plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, losses: losses,
-      total: penalized, predictionShapes: predictions.map { graph.shape($0) })
+      plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, logits: logits,
+      losses: losses, total: penalized, predictionShapes: predictions.map { graph.shape($0) })
   }
 
   /// What a training step of this batch size would run.

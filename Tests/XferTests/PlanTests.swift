@@ -129,30 +129,21 @@ import XferCore
   @Test(arguments: availableBackends) func backendsAgree(_ backend: String) throws {
     func losses(_ name: String) throws -> [Float] {
       let model = try block()
-      let x = try randomTensor([3, 9, 8, 6], seed: 4)
-      let y = try Tensor(labels: [0, 2, 1])
-      let tape = GradientTape()
-      let graph = try EagerBackend.with(name) {
-        let value = try SparseCategoricalCrossentropy(fromLogits: true)(y, model(x, training: true, tape: tape), tape: tape)
-        return [value] + (try tape.gradient(value, model.trainableWeights)).compactMap { $0 }
+      let (x, y) = (try randomTensor([3, 9, 8, 6], seed: 4), try Tensor(labels: [0, 2, 1]))
+      let graph = Graph()
+      let (input, labels) = (graph.input(x.description), graph.input(y.description))
+      let scores = try model.emit([input], LoweringContext(graph: graph, training: true))
+      let loss = try SparseCategoricalCrossentropy(fromLogits: true).total(labels, scores, weights: nil, graph)
+      var options = Plan.Options()
+      (options.backend, options.plastic, options.kept) = (name, model.trainableWeights, [loss])
+      try graph.differentiate(seeds: [(loss, graph.scalar(1))], wanted: model.trainableWeights.map { graph.variable($0) }) {
+        if let gradient = $1 { options.kept.append(gradient) }
       }
-      return graph.flatMap(\.floats)
+      let plan = try Plan(graph, options: options)
+      try plan.run([(input, x), (labels, y)])
+      return try options.kept.flatMap { try plan.read($0).floats }
     }
     let (given, wanted) = (try losses(backend), try losses("naive"))
     #expect(relativeError(given, wanted) < 1e-5)
-  }
-}
-
-/// Backend choice is the process': tests that change it take turns.
-enum EagerBackend {
-  private static let turn = NSRecursiveLock()
-  static func with<T>(_ name: String, _ body: () throws -> T) throws -> T {
-    turn.lock()
-    defer {
-      try? Backend.select("auto")
-      turn.unlock()
-    }
-    try Backend.select(name)
-    return try body()
   }
 }

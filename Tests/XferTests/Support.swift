@@ -39,3 +39,15 @@ func fill(_ model: Model, scale: Double = 0.4) throws {
     try weight.assign(Tensor(noise.floats.map { positive ? 1 + abs($0) : $0 }, shape: weight.shape))
   }
 }
+
+/// A model's answer for a batch, by one backend, whatever the process' choice is.
+func run(_ model: Model, _ x: Tensor, backend: String) throws -> Tensor {
+  let graph = Graph()
+  let input = graph.input(x.description)
+  var options = Plan.Options()
+  options.backend = backend
+  options.kept = [try model.emit([input], LoweringContext(graph: graph, training: false))]
+  let plan = try Plan(graph, options: options)
+  try plan.run([(input, x)])
+  return try plan.read(options.kept[0]).copy()
+}

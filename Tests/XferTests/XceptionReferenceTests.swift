@@ -48,7 +48,7 @@ struct XceptionReferenceTests {
 
   private func features(_ backend: String, images count: Int, limit: Double) throws {
     let wanted = try SharedData.npy("\(Self.folder)/features_f64.npy").rows(0..<count)
-    let features = try EagerBackend.with(backend) { try base()(images("input_u8").rows(0..<count)) }
+    let features = try run(base(), images("input_u8").rows(0..<count), backend: backend)
     #expect(features.shape == wanted.shape)
     let error = relativeError(features.floats, wanted.floats)
     print("Xception features on \(backend): relative L2 error \(error)")

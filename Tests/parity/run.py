@@ -6,7 +6,7 @@
 Tolerances. Predictions 2e-4, evaluate 1e-3, history 3e-3: each difference divided by max(1, largest absolute value of the array).
 Weights 5e-3: divided by the largest absolute value of the weight, but at least 0.2, the size of the initial values.
 
-Where history or weights miss these, Keras trains again from weights that differ in their last bits (1e-6 of each), twice. What Keras itself moves then
+Where history or weights miss these, Keras trains again from weights and samples that differ in their last bits (1e-6 of each), twice. What Keras itself moves then
 says how much the numbers mean: a gradient may be pure rounding (a bias before batch statistics), and Adam and its kin divide by its size. Up to four
 times that movement is allowed; the tensors concerned are counted. Models whose history or predictions need that are listed as ill-conditioned; more than one in twenty fails the run,
 and so does more than one in twenty that Xfer refuses by name when it is built or compiled.
@@ -75,17 +75,18 @@ def joined(outputs):
     return np.concatenate([np.asarray(y) for y in listed(outputs)], axis=-1)
 
 
-def run_keras(case, weights=None):
+def run_keras(case, weights=None, x=None):
     """{"predict", "evaluate", "history", "weights", ...} as Keras has them."""
+    x = case.x if x is None else x
     model = keras_model(case, case.weights if weights is None else weights)
     trained = HandStep(model.inputs, model.outputs) if case.by_hand else model
     trained.compile(optimizer=renewed(case.optimizer), loss=renewed(case.loss), metrics=renewed(case.metrics),
                     weighted_metrics=renewed(case.weighted_metrics), loss_weights=case.loss_weights, run_eagerly=True)
     found = {"model": model, "predict": outputs_of(model, case)}
     batch = case.fit["batch_size"]
-    found["evaluate"] = trained.evaluate(case.x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
+    found["evaluate"] = trained.evaluate(x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
     found["counts"] = len(model.weights), len(model.trainable_weights)
-    found["history"] = trained.fit(case.x, case.y, verbose=0, validation_data=case.validation, **case.fit).history
+    found["history"] = trained.fit(x, case.y, verbose=0, validation_data=case.validation, **case.fit).history
     found["weights"] = model.get_weights()
     found["after"] = outputs_of(model, case)
     return found
@@ -182,8 +183,13 @@ class Movement:
             self.others = []
             for seed in (1, 2):
                 rng = np.random.default_rng([self.case.number, seed])
-                nudged = [(w * (1 + 1e-6 * rng.uniform(-1, 1, w.shape))).astype(w.dtype) if w.dtype.kind == "f" else w for w in self.case.weights]
-                self.others.append(run_keras(self.case, nudged))
+
+                def nudged(a):
+                    return (a * (1 + 1e-6 * rng.uniform(-1, 1, a.shape))).astype(a.dtype) if a.dtype.kind == "f" else a
+
+                x = self.case.x
+                x = [nudged(a) for a in x] if isinstance(x, list) else nudged(x)
+                self.others.append(run_keras(self.case, [nudged(w) for w in self.case.weights], x))
         return max(compare("", what(self.expected), what(other), np.inf, floor=floor) for other in self.others)
 
     def compare(self, part, what, got, tolerance, floor=1.0):

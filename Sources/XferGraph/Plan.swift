@@ -24,8 +24,17 @@ public final class Plan {
     let slot: Int
   }
 
+  /// A step as a run needs it: copying one counts no references. ``steps`` keeps the kernels.
+  private struct Launch {
+    unowned(unsafe) let kernel: Kernel
+    let inputs: Int
+    let outputs: Int
+    let isBackward: Bool
+  }
+
   let graph: Graph
-  private(set) var steps: [Step] = []
+  let steps: [Step]
+  private let launches: [Launch]
   private let constants: ConstantFolder
   private let memory: MemoryPlan
   private let arena: Arena
@@ -59,11 +68,16 @@ public final class Plan {
 
     var slots = 0
     var workspace = 0
+    var steps: [Step] = []
     for node in running {
       let kernel = try constants.prepare(node)
       steps.append(Step(node: node, kernel: kernel, slot: slots))
       slots += node.inputs.count + node.outputs.count
       workspace = max(workspace, kernel.workspace)
+    }
+    self.steps = steps
+    launches = steps.map {
+      Launch(kernel: $0.kernel, inputs: $0.slot, outputs: $0.slot + $0.node.inputs.count, isBackward: $0.node.phase == .backward)
     }
     memory = MemoryPlan(
       graph, nodes: running,
@@ -101,10 +115,10 @@ public final class Plan {
     }
     if part != .backward { advanceRandomStates() }
     let workspace = arena.base.map { $0 + memory.bytes }
-    for step in steps where part == .all || (part == .backward) == (step.node.phase == .backward) {
-      let inputs = UnsafeMutableRawPointer(pointers.baseAddress! + step.slot)
-      let outputs = pointers.baseAddress! + step.slot + step.node.inputs.count
-      try step.kernel.execute(inputs.assumingMemoryBound(to: UnsafeRawPointer?.self), outputs, workspace)
+    guard let base = pointers.baseAddress else { return }
+    for launch in launches where part == .all || (part == .backward) == launch.isBackward {
+      let inputs = UnsafeMutableRawPointer(base + launch.inputs).assumingMemoryBound(to: UnsafeRawPointer?.self)
+      try launch.kernel.execute(inputs, base + launch.outputs, workspace)
     }
     if part != .forward { for variable in written { variable.touch() } }
     // The plan's own updates move no memory and touch no constant: what is bound stays right.

@@ -147,7 +147,20 @@ private final class NativeCall {
   private var tensors: [Tensor] = []
   private var kept: [AnyObject] = []
   private let outputs: [TensorDescription?]
-  private let plain: Bool
+  /// What a run without conversions does before the call, in memory that is read without counting references: addresses into slots,
+  /// outputs to be cleared. Nil where elements are converted or passed one by one.
+  private let plain: (moves: CMemory<Move>, moveCount: Int, clears: CMemory<Clear>, clearCount: Int)?
+
+  private struct Move {
+    let slot: UnsafeMutablePointer<UInt64>
+    let place: Int
+    let isOutput: Bool
+  }
+
+  private struct Clear {
+    let place: Int
+    let bytes: Int
+  }
 
   init(
     _ site: KernelCall.Site, _ owned: OwnedFunction, _ signature: KernelSignature, _ interface: CallInterface, _ address: UnsafeRawPointer,
@@ -221,10 +234,32 @@ private final class NativeCall {
       store(number, UnsafeMutableRawPointer(slots.base + slot), type)
     }
     (self.tensors, self.kept) = (tensors, kept)
-    plain = !perElement && tensors.allSatisfy { $0.scratch == nil }
+    guard !perElement, tensors.allSatisfy({ $0.scratch == nil }) else {
+      plain = nil
+      return
+    }
+    let base = slots.base
+    let moves = tensors.map { Move(slot: base + $0.slot, place: $0.place, isOutput: $0.isOutput) }
+    let clears = outputs.enumerated().compactMap { place, output in output.map { Clear(place: place, bytes: $0.byteCount) } }
+    plain = (
+      CMemory(moves, or: Move(slot: base, place: 0, isOutput: false)), moves.count, CMemory(clears, or: Clear(place: 0, bytes: 0)), clears.count
+    )
   }
 
   func run(_ from: UnsafePointer<UnsafeRawPointer?>, _ to: UnsafePointer<UnsafeMutableRawPointer?>) throws {
+    if let plain {
+      for i in 0..<plain.clearCount {
+        let clear = plain.clears.base[i]
+        if let place = to[clear.place] { memset(place, 0, clear.bytes) }
+      }
+      for i in 0..<plain.moveCount {
+        let move = plain.moves.base[i]
+        move.slot.pointee = UInt64(UInt(bitPattern: move.isOutput ? to[move.place].map { UnsafeRawPointer($0) } : from[move.place]))
+      }
+      interface.call(address, UnsafeMutableRawPointer(returned.base), arguments.base)
+      if result == .status { try site.check(Int32(truncatingIfNeeded: returned.base[0])) }
+      return
+    }
     if case .element(let type) = result { return runElements(type, from, to) }
     for (index, description) in outputs.enumerated() {
       if let description, let place = to[index] { memset(place, 0, description.byteCount) }
@@ -244,7 +279,6 @@ private final class NativeCall {
     }
     interface.call(address, UnsafeMutableRawPointer(returned.base), arguments.base)
     if result == .status { try site.check(Int32(truncatingIfNeeded: returned.base[0])) }
-    if plain { return }
     for tensor in tensors where tensor.isOutput {
       if let scratch = tensor.scratch, let place = to[tensor.place] {
         convert(UnsafeRawPointer(scratch.base), tensor.type.dtype, place, tensor.description.dtype, tensor.description.count)

@@ -3,6 +3,7 @@
 #   make test                every test: Swift, C, Python, the command
 #   make demo                freeze, head, fine-tune on real images
 #   make bench               kernels beside this machine's peak, calls of custom kernels, head training
+#   make bench-peers         the same networks in Xfer, OpenVINO, ONNX Runtime, PyTorch and Keras/TensorFlow (downloads them)
 #   make parity              the same models trained in Keras and in Xfer (downloads Keras; KERAS_PYTHON=... uses one that is there)
 #   make fuzz                thousands of damaged files through the C API
 #   make install PREFIX=/usr/local [DESTDIR=...]
@@ -15,7 +16,7 @@ PREFIX ?= /usr/local
 export XFER_BUILD ?= .build
 export XFER_TEST_BUILD ?= .build/tests
 
-.PHONY: build install setup test demo bench parity fuzz lint clean
+.PHONY: build install setup test demo bench bench-peers parity fuzz lint clean
 setup:
 	@Scripts/setup.sh system python
 
@@ -39,6 +40,11 @@ bench:
 	@Scripts/setup.sh system python
 	@Scripts/stage.sh dist
 	@Scripts/bench.sh dist
+
+bench-peers:
+	@Scripts/setup.sh system
+	@Scripts/stage.sh dist
+	@Scripts/bench-peers.sh dist $(PEERS)
 
 parity:
 	@Scripts/setup.sh system

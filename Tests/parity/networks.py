@@ -23,7 +23,10 @@ def shifted(x):
         return any(shifted(y) for y in (inputs if isinstance(inputs, list) else [inputs]))
     if kind in ("BatchNormalization", "LayerNormalization", "GroupNormalization"):
         return bool(operation.center)
-    return bool(getattr(operation, "use_bias", False)) and getattr(operation, "activation", None) in (None, keras.activations.linear)
+    if getattr(operation, "activation", None) not in (None, keras.activations.linear):
+        return False
+    # A linear layer without a bias hands the shift of its input on.
+    return bool(operation.use_bias) or shifted(operation.input) if hasattr(operation, "use_bias") else False
 
 
 class Network:

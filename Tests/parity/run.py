@@ -6,7 +6,7 @@
 Tolerances. Predictions 2e-4, evaluate 1e-3, history 3e-3: each difference divided by max(1, largest absolute value of the array).
 Weights 5e-3: divided by the largest absolute value of the weight, but at least 0.2, the size of the initial values.
 
-Where history or weights miss these, Keras trains again from weights and samples that differ in their last bits (1e-6 of each), twice. What Keras itself moves then
+Where history or weights miss these, Keras trains again from weights and samples that differ in their last bits (1e-6 of each): twice, or eight times where two do not tell. What Keras itself moves then
 says how much the numbers mean: a gradient may be pure rounding (a bias before batch statistics), and Adam and its kin divide by its size. Up to four
 times that movement is allowed; the tensors concerned are counted. Models whose history or predictions need that are listed as ill-conditioned; more than one in twenty fails the run,
 and so does more than one in twenty that Xfer refuses by name when it is built or compiled.
@@ -173,23 +173,21 @@ def through_files(case, expected, model):
 
 
 class Movement:
-    """How far Keras itself moves when the last bits of the first weights differ: the largest of two tries, asked for when something is missed."""
+    """How far Keras itself moves when the last bits of the first weights differ: the largest of some tries, asked for when something is missed."""
 
     def __init__(self, case, expected):
-        self.case, self.expected, self.others = case, expected, None
+        self.case, self.expected, self.others = case, expected, []
 
-    def of(self, what, floor):
-        if self.others is None:
-            self.others = []
-            for seed in (1, 2):
-                rng = np.random.default_rng([self.case.number, seed])
+    def of(self, what, floor, tries):
+        for seed in range(len(self.others) + 1, tries + 1):
+            rng = np.random.default_rng([self.case.number, seed])
 
-                def nudged(a):
-                    return (a * (1 + 1e-6 * rng.uniform(-1, 1, a.shape))).astype(a.dtype) if a.dtype.kind == "f" else a
+            def nudged(a, rng=rng):
+                return (a * (1 + 1e-6 * rng.uniform(-1, 1, a.shape))).astype(a.dtype) if a.dtype.kind == "f" else a
 
-                x = self.case.x
-                x = [nudged(a) for a in x] if isinstance(x, list) else nudged(x)
-                self.others.append(run_keras(self.case, [nudged(w) for w in self.case.weights], x))
+            x = self.case.x
+            x = [nudged(a) for a in x] if isinstance(x, list) else nudged(x)
+            self.others.append(run_keras(self.case, [nudged(w) for w in self.case.weights], x))
         return max(compare("", what(self.expected), what(other), np.inf, floor=floor) for other in self.others)
 
     def compare(self, part, what, got, tolerance, floor=1.0):
@@ -198,24 +196,21 @@ class Movement:
         try:
             return compare(part, expected, got, tolerance, floor)
         except Difference:
-            own = self.of(what, floor)
+            own = self.of(what, floor, 2)
             if own * 4 <= tolerance:
                 raise
+        try:
+            compare(part, expected, got, 4 * own, floor)
+        except Difference:
+            # Where a gradient is rounding, two tries may have been near each other by chance.
+            own = self.of(what, floor, 8)
             compare(f"{part} (Keras by itself moves {own:.1e})", expected, got, 4 * own, floor)
-            self.loose.append(part)
-            return 0.0
+        self.loose.append(part)
+        return 0.0
 
     def check(self, backend, verbose):
         self.loose = []
         return check(self.case, self.expected, backend, verbose, self)
-
-
-def conditioned(case, expected):
-    """The largest movement, in tolerances."""
-    movement = Movement(case, expected)
-    history = max(movement.of(lambda found, k=k: found["history"][k], 1.0) for k in expected["history"])
-    weights = max([movement.of(lambda found, i=i: found["weights"][i], FLOOR) for i in range(len(expected["weights"]))] or [0.0])
-    return max(history / HISTORY, weights / WEIGHTS)
 
 
 def run_case(number, backends, table, verbose):

@@ -230,7 +230,13 @@ enum {
   /* x[N,H,W,C] m[N,8] -> y[N,OH,OW,C]: the pixel of row r and column c is x at column
    * (m0*c + m1*r + m2)/k, row (m3*c + m4*r + m5)/k, k = m6*c + m7*r + 1, as TensorFlow's
    * ImageProjectiveTransformV3 has it.                         xfer_image_transform_attributes */
-  XFER_OP_IMAGE_TRANSFORM            = 42
+  XFER_OP_IMAGE_TRANSFORM            = 42,
+  /* x[N,H,W,C] depthwise[kh,kw,C,1] kernel[1,1,C,O] [depthwise_bias C] [bias O] [residual] -> y[N,OH,OW,O]
+   * d = depthwise_activation(depthwise convolution(input_activation(x)) + depthwise_bias),
+   * y = activation(d kernel + bias + residual): both halves of a separable convolution, without the
+   * tensor between them. The host merges the halves only for a backend that prefers this op; an
+   * input_activation gives 0 for 0.                            xfer_separable_conv_attributes  */
+  XFER_OP_SEPARABLE_CONV2D           = 43
 };
 
 enum {  /* xfer_activation.kind */
@@ -269,6 +275,14 @@ typedef struct xfer_conv_attributes {
   int32_t groups, has_bias, has_residual;
   xfer_activation activation;   /* of the forward ops; LINEAR in the backward ones */
 } xfer_conv_attributes;
+
+typedef struct xfer_separable_conv_attributes {
+  size_t  struct_size;
+  int32_t stride_h, stride_w, dilation_h, dilation_w;   /* of the depthwise half */
+  int32_t pad_top, pad_bottom, pad_left, pad_right;
+  int32_t has_depthwise_bias, has_bias, has_residual;
+  xfer_activation input_activation, depthwise_activation, activation;
+} xfer_separable_conv_attributes;
 
 enum { XFER_POOL_MAX = 0, XFER_POOL_AVERAGE = 1 };
 typedef struct xfer_pool_attributes {

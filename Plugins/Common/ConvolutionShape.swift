@@ -65,7 +65,12 @@ extension Op {
   func expectConvolution(
     x: xfer_tensor_desc, kernel: xfer_tensor_desc, y: xfer_tensor_desc, depthwise: Bool
   ) throws(Refusal) -> ConvolutionShape {
-    let a = try expectAttributes(xfer_conv_attributes.self)
+    try expectConvolution(x: x, kernel: kernel, y: y, depthwise: depthwise, expectAttributes(xfer_conv_attributes.self))
+  }
+
+  func expectConvolution(
+    x: xfer_tensor_desc, kernel: xfer_tensor_desc, y: xfer_tensor_desc, depthwise: Bool, _ a: xfer_conv_attributes
+  ) throws(Refusal) -> ConvolutionShape {
     try require(
       a.stride_h > 0 && a.stride_w > 0 && a.dilation_h > 0 && a.dilation_w > 0, XFER_E_INVALID_ARGUMENT,
       "strides and dilations of at least 1 are wanted")

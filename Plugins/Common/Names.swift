@@ -45,6 +45,7 @@ func opName(_ op: Int32) -> StaticString? {
   case XFER_OP_RANDOM: "random"
   case XFER_OP_SELECT: "select"
   case XFER_OP_IMAGE_TRANSFORM: "image_transform"
+  case XFER_OP_SEPARABLE_CONV2D: "separable_conv2d"
   default: nil
   }
 }

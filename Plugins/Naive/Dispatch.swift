@@ -47,6 +47,7 @@ func validate(_ op: Op) throws(Refusal) -> Int {
   case XFER_OP_RANDOM: try validateRandom(op)
   case XFER_OP_SELECT: try validateSelect(op)
   case XFER_OP_IMAGE_TRANSFORM: try validateImageTransform(op)
+  case XFER_OP_SEPARABLE_CONV2D: return try validateSeparable(op)
   default:
     throw op.refuse(XFER_E_UNSUPPORTED) {
       $0.text("number ")
@@ -101,6 +102,7 @@ func run(_ call: Call) {
   case XFER_OP_RANDOM: random(call)
   case XFER_OP_SELECT: select(call)
   case XFER_OP_IMAGE_TRANSFORM: imageTransform(call)
+  case XFER_OP_SEPARABLE_CONV2D: separable(call)
   default: break
   }
 }

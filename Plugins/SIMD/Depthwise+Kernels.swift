@@ -1,9 +1,21 @@
 import CPluginSupport
 
-/// The inner loops of the depthwise convolutions: a few pixels at a time, registers along the channels.
+/// The inner loops of the depthwise convolutions: a few pixels at a time, registers along the channels. `count` channels of images that have
+/// `stride.channels` are computed.
 ///
 /// Channels are taken a register at a time; the last register begins `lanes` before the end, so that it overlaps the one
 /// before and computes the same bits again. Fewer channels than a register has go through `first:`.
+
+/// What is done to an input on its way into a product.
+protocol InputMap {
+  static func map(_ v: Vec) -> Vec
+}
+enum AsIs: InputMap {
+  @inline(__always) static func map(_ v: Vec) -> Vec { v }
+}
+enum Rectified: InputMap {
+  @inline(__always) static func map(_ v: Vec) -> Vec { xfer_vec_max(splat(0), v) }
+}
 
 /// What is added to a finished sum, and where it goes. Pointers are those of the first pixel.
 struct PixelEpilogue {
@@ -30,16 +42,16 @@ struct PixelEpilogue {
 }
 
 /// One pixel from any taps: y[c] = sum over t of x[t][c] * w[t][c]. Edges, and windows that nothing faster is made for.
-@inline(never) func depthwisePixel(
-  _ x: UnsafePointer<Source>, _ w: UnsafePointer<Source>, _ taps: Int, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwisePixel<M: InputMap>(
+  _: M.Type, _ x: UnsafePointer<Source>, _ w: UnsafePointer<Source>, _ taps: Int, count: Int, _ y: Target, _ epilogue: PixelEpilogue
 ) {
-  if channels < lanes {
+  if count < lanes {
     var sum = Vec.zero
-    for t in 0..<taps { sum = fusedMultiplyAdd(sum, load(x[t], first: channels), load(w[t], first: channels)) }
-    return epilogue.finish(sum, first: channels, y)
+    for t in 0..<taps { sum = fusedMultiplyAdd(sum, M.map(load(x[t], first: count)), load(w[t], first: count)) }
+    return epilogue.finish(sum, first: count, y)
   }
   var c = 0
-  while c &+ 4 &* lanes <= channels {
+  while c &+ 4 &* lanes <= count {
     var s0 = Vec.zero
     var s1 = Vec.zero
     var s2 = Vec.zero
@@ -47,10 +59,10 @@ struct PixelEpilogue {
     for t in 0..<taps {
       let a = x[t] + c
       let b = w[t] + c
-      s0 = fusedMultiplyAdd(s0, load(a), load(b))
-      s1 = fusedMultiplyAdd(s1, load(a + lanes), load(b + lanes))
-      s2 = fusedMultiplyAdd(s2, load(a + 2 &* lanes), load(b + 2 &* lanes))
-      s3 = fusedMultiplyAdd(s3, load(a + 3 &* lanes), load(b + 3 &* lanes))
+      s0 = fusedMultiplyAdd(s0, M.map(load(a)), load(b))
+      s1 = fusedMultiplyAdd(s1, M.map(load(a + lanes)), load(b + lanes))
+      s2 = fusedMultiplyAdd(s2, M.map(load(a + 2 &* lanes)), load(b + 2 &* lanes))
+      s3 = fusedMultiplyAdd(s3, M.map(load(a + 3 &* lanes)), load(b + 3 &* lanes))
     }
     epilogue.finish(s0, c, c, y)
     epilogue.finish(s1, c &+ lanes, c &+ lanes, y)
@@ -58,10 +70,10 @@ struct PixelEpilogue {
     epilogue.finish(s3, c &+ 3 &* lanes, c &+ 3 &* lanes, y)
     c &+= 4 &* lanes
   }
-  while c < channels {
-    if c &+ lanes > channels { c = channels &- lanes }
+  while c < count {
+    if c &+ lanes > count { c = count &- lanes }
     var sum = Vec.zero
-    for t in 0..<taps { sum = fusedMultiplyAdd(sum, load(x[t] + c), load(w[t] + c)) }
+    for t in 0..<taps { sum = fusedMultiplyAdd(sum, M.map(load(x[t] + c)), load(w[t] + c)) }
     epilogue.finish(sum, c, c, y)
     c &+= lanes
   }
@@ -77,16 +89,20 @@ struct WindowStrides {
   var tap: Int
   var pixel: Int
   var taps: Int
+  /// From one tap to the next in the kernel, and from one output pixel to the next in y.
+  var channels: Int
+  var output: Int
 }
 
 /// Four pixels, three taps a row, stride 1: each column of x is loaded once for the taps that share it.
-@inline(never) func depthwiseFour3(
-  _ x: Source, _ w: Source, _ s: WindowStrides, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwiseFour3<M: InputMap>(
+  _: M.Type, _ x: Source, _ w: Source, _ s: WindowStrides, count: Int, _ y: Target, _ epilogue: PixelEpilogue
 ) {
   let step = s.tap
+  let channels = s.channels
   var c = 0
-  while c < channels {
-    if c &+ lanes > channels { c = channels &- lanes }
+  while c < count {
+    if c &+ lanes > count { c = count &- lanes }
     var s0 = Vec.zero
     var s1 = Vec.zero
     var s2 = Vec.zero
@@ -97,12 +113,12 @@ struct WindowStrides {
       let w0 = load(b)
       let w1 = load(b + channels)
       let w2 = load(b + 2 &* channels)
-      let v0 = load(a)
-      let v1 = load(a + step)
-      let v2 = load(a + 2 &* step)
-      let v3 = load(a + 3 &* step)
-      let v4 = load(a + 4 &* step)
-      let v5 = load(a + 5 &* step)
+      let v0 = M.map(load(a))
+      let v1 = M.map(load(a + step))
+      let v2 = M.map(load(a + 2 &* step))
+      let v3 = M.map(load(a + 3 &* step))
+      let v4 = M.map(load(a + 4 &* step))
+      let v5 = M.map(load(a + 5 &* step))
       s0 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s0, v0, w0), v1, w1), v2, w2)
       s1 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s1, v1, w0), v2, w1), v3, w2)
       s2 = fusedMultiplyAdd(fusedMultiplyAdd(fusedMultiplyAdd(s2, v2, w0), v3, w1), v4, w2)
@@ -116,20 +132,20 @@ struct WindowStrides {
     xfer_prefetch(a + 2 &* step)
     xfer_prefetch(a + 3 &* step)
     epilogue.finish(s0, c, c, y)
-    epilogue.finish(s1, c &+ channels, c, y)
-    epilogue.finish(s2, c &+ 2 &* channels, c, y)
-    epilogue.finish(s3, c &+ 3 &* channels, c, y)
+    epilogue.finish(s1, c &+ s.output, c, y)
+    epilogue.finish(s2, c &+ 2 &* s.output, c, y)
+    epilogue.finish(s3, c &+ 3 &* s.output, c, y)
     c &+= lanes
   }
 }
 
 /// Four pixels of any window, stride and dilation.
-@inline(never) func depthwiseFour(
-  _ x: Source, _ w: Source, _ s: WindowStrides, channels: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwiseFour<M: InputMap>(
+  _: M.Type, _ x: Source, _ w: Source, _ s: WindowStrides, count: Int, _ y: Target, _ epilogue: PixelEpilogue
 ) {
   var c = 0
-  while c < channels {
-    if c &+ lanes > channels { c = channels &- lanes }
+  while c < count {
+    if c &+ lanes > count { c = count &- lanes }
     var s0 = Vec.zero
     var s1 = Vec.zero
     var s2 = Vec.zero
@@ -139,18 +155,18 @@ struct WindowStrides {
       var b = w + (row &* s.kernelRow &+ c)
       for _ in 0..<s.taps {
         let tap = load(b)
-        s0 = fusedMultiplyAdd(s0, load(a), tap)
-        s1 = fusedMultiplyAdd(s1, load(a + s.pixel), tap)
-        s2 = fusedMultiplyAdd(s2, load(a + 2 &* s.pixel), tap)
-        s3 = fusedMultiplyAdd(s3, load(a + 3 &* s.pixel), tap)
+        s0 = fusedMultiplyAdd(s0, M.map(load(a)), tap)
+        s1 = fusedMultiplyAdd(s1, M.map(load(a + s.pixel)), tap)
+        s2 = fusedMultiplyAdd(s2, M.map(load(a + 2 &* s.pixel)), tap)
+        s3 = fusedMultiplyAdd(s3, M.map(load(a + 3 &* s.pixel)), tap)
         a += s.tap
-        b += channels
+        b += s.channels
       }
     }
     epilogue.finish(s0, c, c, y)
-    epilogue.finish(s1, c &+ channels, c, y)
-    epilogue.finish(s2, c &+ 2 &* channels, c, y)
-    epilogue.finish(s3, c &+ 3 &* channels, c, y)
+    epilogue.finish(s1, c &+ s.output, c, y)
+    epilogue.finish(s2, c &+ 2 &* s.output, c, y)
+    epilogue.finish(s3, c &+ 3 &* s.output, c, y)
     c &+= lanes
   }
 }

@@ -31,6 +31,19 @@ struct Depthwise {
   var taps: Int { kernelHeight &* kernelWidth }
 }
 
+extension Depthwise {
+  /// The forward op.
+  init(_ s: ConvShape, _ activation: xfer_activation) {
+    batch = s.batch
+    channels = s.channels
+    (height, width, outHeight, outWidth) = (s.height, s.width, s.outHeight, s.outWidth)
+    (kernelHeight, kernelWidth) = (s.kernelHeight, s.kernelWidth)
+    (strideH, strideW, dilationH, dilationW) = (s.strideH, s.strideW, s.dilationH, s.dilationW)
+    (top, left) = (s.top, s.left)
+    self.activation = activation
+  }
+}
+
 private struct DepthwiseRun {
   var plan: Depthwise
   var x: Source
@@ -41,7 +54,7 @@ private struct DepthwiseRun {
 }
 
 /// Pointers for one pixel's taps: windows beyond this are declined.
-private let mostTaps = 256
+let mostTaps = 256
 
 let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   let host = KernelHead.of(kernel).host
@@ -59,7 +72,7 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   // Rows of about 32 KB and more are pieces of their own; the division does not touch the result.
   let grain = ceilDivide(8192, plan.outWidth &* plan.channels)
   parallel(host, count: plan.batch &* plan.outHeight, grain: grain, &run) { context, begin, end, _ in
-    let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: DepthwiseRun.self))
+    let run = context.unsafelyUnwrapped.assumingMemoryBound(to: DepthwiseRun.self)
     withUnsafeTemporaryAllocation(of: Source.self, capacity: 2 &* mostTaps) { pointers in
       guard let pointers = pointers.baseAddress else { return }
       for row in begin..<end {
@@ -70,13 +83,13 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   return XFER_OK
 }
 
-private func epilogue(_ run: UnsafePointer<DepthwiseRun>, _ at: Int) -> PixelEpilogue {
+private func epilogue(_ run: UnsafeMutablePointer<DepthwiseRun>, _ at: Int) -> PixelEpilogue {
   let activation = run.pointee.plan.activation
   return PixelEpilogue(
     bias: run.pointee.bias, residual: run.pointee.residual.map { $0 + at }, clamps: isClamp(activation), high: activation.max_value)
 }
 
-private func activateRow(_ run: UnsafePointer<DepthwiseRun>, _ y: Target) {
+private func activateRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ y: Target) {
   let plan = run.pointee.plan
   if plan.activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(plan.activation) { return }
   activate(y, plan.outWidth &* plan.channels, plan.activation)
@@ -91,39 +104,63 @@ private func activateRow(_ run: UnsafePointer<DepthwiseRun>, _ y: Target) {
   return (first, end)
 }
 
-private func forwardRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
+private func forwardRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
   let plan = run.pointee.plan
+  let at = row &* plan.outWidth &* plan.channels
+  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
+  withUnsafePointer(to: &run.pointee.plan) {
+    depthwiseRow(
+      AsIs.self, $0, image, run.pointee.kernel, row: row % plan.outHeight, from: 0, to: plan.outWidth, channels: 0, plan.channels,
+      run.pointee.y + at, epilogue(run, at), pointers)
+  }
+  activateRow(run, run.pointee.y + at)
+}
+
+/// Output pixels [from, to) of one row, `count` of their channels from `first` on, into y: one pixel every `count` floats. `epilogue` is that of
+/// the pixel `from` and of channel `first`; `pointers` has room for two times `mostTaps`.
+@inline(__always) func depthwiseRow<M: InputMap>(
+  _ map: M.Type, _ plan: UnsafePointer<Depthwise>, _ image: Source, _ kernel: Source, row: Int, from begin: Int, to end: Int,
+  channels first: Int, _ count: Int, _ y: Target, _ epilogue: PixelEpilogue, _ pointers: UnsafeMutablePointer<Source>
+) {
+  let plan = plan.pointee
   let channels = plan.channels
-  let originY = row % plan.outHeight &* plan.strideH &- plan.top
+  let image = image + first
+  let kernel = kernel + first
+  let originY = row &* plan.strideH &- plan.top
   let rows = inside(originY, plan.dilationH, plan.kernelHeight, plan.height)
-  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* channels
-  let at = row &* plan.outWidth &* channels
   let firstRow = (originY &+ rows.first &* plan.dilationH) &* plan.width
-  let kernel = run.pointee.kernel + rows.first &* plan.kernelWidth &* channels
+  let window = kernel + rows.first &* plan.kernelWidth &* channels
   let strides = WindowStrides(
     row: plan.dilationH &* plan.width &* channels, kernelRow: plan.kernelWidth &* channels, rows: rows.end &- rows.first,
-    tap: plan.dilationW &* channels, pixel: plan.strideW &* channels, taps: plan.kernelWidth)
+    tap: plan.dilationW &* channels, pixel: plan.strideW &* channels, taps: plan.kernelWidth, channels: channels, output: count)
   let slides = plan.kernelWidth == 3 && plan.strideW == 1 && plan.dilationW == 1
   // Pixels whose window lies within the row.
   let reach = plan.width &- 1 &+ plan.left &- (plan.kernelWidth &- 1) &* plan.dilationW
   var firstWhole = plan.left > 0 ? ceilDivide(plan.left, plan.strideW) : 0
   var endWhole = reach >= 0 ? reach / plan.strideW &+ 1 : 0
-  if endWhole > plan.outWidth { endWhole = plan.outWidth }
-  if endWhole &- firstWhole < 4 || channels < lanes || strides.rows == 0 {
-    firstWhole = plan.outWidth
-    endWhole = plan.outWidth
+  if firstWhole < begin { firstWhole = begin }
+  if endWhole > end { endWhole = end }
+  if endWhole &- firstWhole < 4 || count < lanes || strides.rows == 0 {
+    firstWhole = end
+    endWhole = end
   }
-  var x = 0
-  while x < plan.outWidth {
+  func finish(_ x: Int) -> (y: Target, epilogue: PixelEpilogue) {
+    let at = (x &- begin) &* count
+    var own = epilogue
+    if let residual = own.residual { own.residual = residual + at }
+    return (y + at, own)
+  }
+  var x = begin
+  while x < end {
     if x >= firstWhole && x < endWhole {
       // The last four overlap those before.
       if x &+ 4 > endWhole { x = endWhole &- 4 }
       let from = image + (firstRow &+ x &* plan.strideW &- plan.left) &* channels
-      let to = at &+ x &* channels
+      let place = finish(x)
       if slides {
-        depthwiseFour3(from, kernel, strides, channels: channels, run.pointee.y + to, epilogue(run, to))
+        depthwiseFour3(map, from, window, strides, count: count, place.y, place.epilogue)
       } else {
-        depthwiseFour(from, kernel, strides, channels: channels, run.pointee.y + to, epilogue(run, to))
+        depthwiseFour(map, from, window, strides, count: count, place.y, place.epilogue)
       }
       x &+= 4
       continue
@@ -135,18 +172,17 @@ private func forwardRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ pointe
       for kx in columns.first..<columns.end {
         let pixel = (originY &+ ky &* plan.dilationH) &* plan.width &+ originX &+ kx &* plan.dilationW
         pointers[taps] = image + pixel &* channels
-        pointers[mostTaps &+ taps] = run.pointee.kernel + (ky &* plan.kernelWidth &+ kx) &* channels
+        pointers[mostTaps &+ taps] = kernel + (ky &* plan.kernelWidth &+ kx) &* channels
         taps &+= 1
       }
     }
-    let to = at &+ x &* channels
-    depthwisePixel(pointers, pointers + mostTaps, taps, channels: channels, run.pointee.y + to, epilogue(run, to))
+    let place = finish(x)
+    depthwisePixel(map, pointers, pointers + mostTaps, taps, count: count, place.y, place.epilogue)
     x &+= 1
   }
-  activateRow(run, run.pointee.y + at)
 }
 
-private func transposedRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
+private func transposedRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
   let plan = run.pointee.plan
   let channels = plan.channels
   let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* channels
@@ -165,7 +201,7 @@ private func transposedRow(_ run: UnsafePointer<DepthwiseRun>, _ row: Int, _ poi
       }
     }
     let at = (row &* plan.outWidth &+ x) &* channels
-    depthwisePixel(pointers, pointers + mostTaps, taps, channels: channels, run.pointee.y + at, epilogue(run, at))
+    depthwisePixel(AsIs.self, pointers, pointers + mostTaps, taps, count: channels, run.pointee.y + at, epilogue(run, at))
   }
 }
 
@@ -183,22 +219,11 @@ extension ConvOp {
 func prepareDepthwise(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = ConvOp.depthwise(desc) else { return nil }
   let s = op.shape
-  var plan = Depthwise()
-  plan.batch = s.batch
-  plan.channels = s.channels
-  plan.kernelHeight = s.kernelHeight
-  plan.kernelWidth = s.kernelWidth
-  plan.strideH = s.strideH
-  plan.strideW = s.strideW
-  plan.dilationH = s.dilationH
-  plan.dilationW = s.dilationW
-  plan.top = s.top
-  plan.left = s.left
-  if desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D) {
-    (plan.height, plan.width, plan.outHeight, plan.outWidth) = (s.height, s.width, s.outHeight, s.outWidth)
+  let forward = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
+  var plan = Depthwise(s, forward ? op.attributes.activation : xfer_activation())
+  if forward {
     plan.hasBias = op.attributes.has_bias != 0
     plan.hasResidual = op.attributes.has_residual != 0
-    plan.activation = op.attributes.activation
   } else {
     (plan.height, plan.width, plan.outHeight, plan.outWidth) = (s.outHeight, s.outWidth, s.height, s.width)
     if s.strideH == 1 && s.strideW == 1 {

@@ -9,6 +9,7 @@ private func isSupported(_ desc: Desc) -> Bool {
     ConvOp.dense(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_DEPTHWISE_CONV2D, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_INPUT, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL:
     ConvOp.depthwise(desc).map { isKnown($0.attributes.activation) } ?? false
+  case XFER_OP_SEPARABLE_CONV2D: SeparableOp(desc) != nil
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: poolPlan(desc) != nil
   case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: reductionPlan(desc) != nil
   case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: rowwisePlan(desc) != nil
@@ -41,6 +42,7 @@ func prepareKernel(
   case XFER_OP_CONV2D_BACKWARD_KERNEL: made = prepareConvBackwardKernel(host, desc, &bytes)
   case XFER_OP_DEPTHWISE_CONV2D, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_INPUT: made = prepareDepthwise(host, desc, &bytes)
   case XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL: made = prepareDepthwiseBackwardKernel(host, desc, &bytes)
+  case XFER_OP_SEPARABLE_CONV2D: made = prepareSeparable(host, desc, &bytes)
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: made = preparePool(host, desc)
   case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: made = prepareReduction(host, desc, &bytes)
   case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT:

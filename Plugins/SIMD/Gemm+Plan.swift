@@ -111,6 +111,9 @@ struct RowKernel {
   var isPacked: Bool
   var hasBias: Bool
   var hasResidual: Bool
+  /// Of a separable convolution, whose first half has a kernel (input 1) and perhaps a bias (input 3) of its own.
+  var hasWindow = false
+  var hasWindowBias = false
   /// Equal products over leading batch dimensions, and the floats of one of A, B, residual and C.
   var repeats = 1
   var floatsA = 0
@@ -136,7 +139,13 @@ let runRowKernel: Run = { kernel, inputs, outputs, workspace in
   return RowKernel.withGemm(k) { gemm in
     let scratch = Scratch(
       base: workspace + k.pointee.packedBytes, bytes: RowGemm.scratchBytes(gemm), workers: k.pointee.workers)
-    var next = 2
+    let matrix = k.pointee.hasWindow ? 2 : 1
+    var next = matrix &+ 1
+    var windowBias: Source?
+    if k.pointee.hasWindowBias {
+      windowBias = floats(inputs[next])
+      next += 1
+    }
     var bias: Source?
     var residual: Source?
     if k.pointee.hasBias {
@@ -145,7 +154,7 @@ let runRowKernel: Run = { kernel, inputs, outputs, workspace in
     }
     if k.pointee.hasResidual { residual = floats(inputs[next]) }
     for i in 0..<k.pointee.repeats {
-      var b = floats(inputs[1]) + i &* k.pointee.floatsB
+      var b = floats(inputs[matrix]) + i &* k.pointee.floatsB
       if !k.pointee.isPacked {
         let packed = workspace.assumingMemoryBound(to: Float.self)
         let source = PanelSource(
@@ -157,7 +166,8 @@ let runRowKernel: Run = { kernel, inputs, outputs, workspace in
       var run = RowRun(
         host: host, plan: gemm, grid: UnsafePointer(gemm.pointee.grids), source: floats(inputs[0]) + i &* k.pointee.floatsA,
         packed: b, bias: bias, residual: residual.map { $0 + i &* k.pointee.floatsC },
-        output: floats(outputs[0]) + i &* k.pointee.floatsC, scratch: scratch)
+        output: floats(outputs[0]) + i &* k.pointee.floatsC, scratch: scratch,
+        window: k.pointee.hasWindow ? floats(inputs[1]) : nil, windowBias: windowBias)
       if !run.execute() { return fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a worker's packed tiles") }
     }
     return XFER_OK

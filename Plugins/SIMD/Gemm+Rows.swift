@@ -61,6 +61,8 @@ struct RowGemm {
   var blocks: UnsafeMutablePointer<Int>! = nil
   /// longestPiece zeros: the pixels outside an image.
   var zeros: Target! = nil
+  /// Rows of A are what this makes of the source: the first half of a separable convolution. `depth` is that of both.
+  var depthwise: SeparableHalf? = nil
 
   var packedFloats: Int { panelCount(columns) &* steps &* panelWidth }
 }
@@ -76,6 +78,9 @@ struct RowRun {
   var residual: Source?
   var output: Target
   var scratch: Scratch
+  /// Kernel and bias of the first half of a separable convolution.
+  var window: Source? = nil
+  var windowBias: Source? = nil
   var failed = false
 }
 
@@ -83,6 +88,7 @@ struct RowRun {
 private struct RowScratch {
   var panelA: Target
   var spans: Target
+  var taps: UnsafeMutablePointer<Source>
   var rows: UnsafeMutablePointer<Target>
   var residual: UnsafeMutablePointer<Target>
   var spill: UnsafeMutablePointer<Target>
@@ -95,9 +101,14 @@ private struct RowScratch {
   static func bytes(_ plan: UnsafePointer<RowGemm>) -> Int {
     let rows = plan.pointee.tilesPerBlock &* maxTileRows
     return aligned((rows &* plan.pointee.longestBlock &+ packSlack) &* 4)
-      &+ aligned(plan.pointee.span > 1 ? maxTileRows &* plan.pointee.longestPiece &* 4 : 0)
+      &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
       &+ aligned(maxTileRows &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(maxTileRows &* 8)
       &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
+  }
+
+  /// Rows that are put together before they are packed.
+  private static func spanRows(_ plan: UnsafePointer<RowGemm>) -> Int {
+    plan.pointee.span > 1 || plan.pointee.depthwise != nil ? maxTileRows : 0
   }
 
   init(_ memory: UnsafeMutableRawPointer, _ plan: UnsafePointer<RowGemm>) {
@@ -109,7 +120,8 @@ private struct RowScratch {
     }
     let count = plan.pointee.tilesPerBlock &* maxTileRows
     panelA = take(count &* plan.pointee.longestBlock &+ packSlack, Float.self)
-    spans = take(plan.pointee.span > 1 ? maxTileRows &* plan.pointee.longestPiece : 0, Float.self)
+    spans = take(Self.spanRows(plan) &* plan.pointee.longestPiece, Float.self)
+    taps = take(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps, Source.self)
     let tile = take(maxTileRows &* panelWidth, Float.self)
     rows = take(count, Target.self)
     residual = take(count, Target.self)
@@ -128,7 +140,7 @@ extension RowGemm {
   /// a tile, packing and the reading of B cost.
   func divide(_ grid: inout RowGrid, threads: Int) {
     grid.rows = batch &* grid.height &* grid.width
-    grid.tiles = ceilDivide(grid.rows, maxTileRows)
+    grid.tiles = depthwise == nil ? ceilDivide(grid.rows, maxTileRows) : tilesOfWholeRows(grid)
     let panels = panelCount(columns)
     var best = Int.max
     let least = ceilDivide(grid.tiles, 9)
@@ -249,7 +261,11 @@ private func packBlock(
     var to = scratch.panelA + begin &* steps
     for p in firstPiece..<endPiece {
       let piece = plan.pointee.pieces + p
-      gather(run, piece, begin, rows, scratch)
+      if plan.pointee.depthwise != nil {
+        convolve(run, piece, begin, rows, scratch)
+      } else {
+        gather(run, piece, begin, rows, scratch)
+      }
       packTransposed(scratch.source, count: rows, length: piece.pointee.length, stride: rows, to: to)
       to += rows &* piece.pointee.length
     }
@@ -284,6 +300,25 @@ private func packBlock(
       scratch.source[i] = Source(to)
     }
   }
+}
+
+/// Rows of a tile from the first half of a separable convolution, which so never goes to memory.
+private func convolve(
+  _ run: UnsafePointer<RowRun>, _ piece: UnsafePointer<Piece>, _ begin: Int, _ rows: Int, _ scratch: RowScratch
+) {
+  guard let window = run.pointee.window else { return }
+  let width = run.pointee.grid.pointee.width
+  let length = piece.pointee.length
+  var i = 0
+  while i < rows {
+    let x = scratch.x[begin &+ i]
+    let count = width &- x < rows &- i ? width &- x : rows &- i
+    run.pointee.plan.pointee.depthwise.unsafelyUnwrapped.convolve(
+      scratch.image[begin &+ i], window, run.pointee.windowBias, row: scratch.y[begin &+ i], from: x, to: x &+ count,
+      channels: piece.pointee.begin, length, scratch.spans + i &* length, scratch.taps)
+    i &+= count
+  }
+  for i in 0..<rows { scratch.source[i] = Source(scratch.spans + i &* length) }
 }
 
 private func runBlock(

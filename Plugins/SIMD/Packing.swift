@@ -4,6 +4,7 @@ import CXfer
 /// transposed, and the width of the panels; never the batch.
 
 private func panels(_ desc: Desc, _ input: UInt32, _ source: Source) -> PanelSource? {
+  if desc.pointee.op == Int32(XFER_OP_SEPARABLE_CONV2D) { return input == 2 ? SeparableOp(desc).map { $0.panels(source) } : nil }
   if input != 1 { return nil }
   switch Int(desc.pointee.op) {
   case XFER_OP_MATMUL:

@@ -121,4 +121,5 @@ let opNames: [(op: Int, name: String)] = [
   (XFER_OP_ADAM, "adam"), (XFER_OP_LERP, "lerp"), (XFER_OP_UNARY, "unary"), (XFER_OP_TRANSPOSE, "transpose"), (XFER_OP_GATHER, "gather"),
   (XFER_OP_GATHER_BACKWARD, "gather_backward"), (XFER_OP_RANDOM, "random"), (XFER_OP_SELECT, "select"),
   (XFER_OP_IMAGE_TRANSFORM, "image_transform"),
+  (XFER_OP_SEPARABLE_CONV2D, "separable_conv2d"),
 ]

@@ -45,6 +45,7 @@ func makeCase(_ op: Int, _ random: inout Random, reference: Runner) throws(Failu
   case XFER_OP_RANDOM: return randomCase(&random)
   case XFER_OP_SELECT: return selectCase(&random)
   case XFER_OP_IMAGE_TRANSFORM: return imageTransformCase(&random)
+  case XFER_OP_SEPARABLE_CONV2D: return separableCase(&random)
   default: throw Failure(reason: "op \(op) has no cases")
   }
 }

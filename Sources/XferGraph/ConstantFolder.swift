@@ -36,29 +36,21 @@ final class ConstantFolder {
     }
     nodes = order.reversed()
     kernels = try nodes.map { node in
-      let op = specification(node, constants: 0)
+      let op = graph.specification(node, constant: [])
       return try Kernel(op, backend: op.choose(among: backends), packed: 0)
     }
   }
 
-  private func specification(_ node: Node, constants: UInt64) -> OpSpecification {
-    OpSpecification(
-      kind: node.kind, attributes: node.attributes, inputs: node.inputs.map { graph.description($0) },
-      outputs: node.outputs.map { graph.description($0) }, constants: constants, label: node.label)
-  }
-
   /// Chooses a backend for a running node and prepares its kernel, its constants packed where the backend wants that.
   func prepare(_ node: Node) throws -> Kernel {
-    var mask: UInt64 = 0
-    for (index, input) in node.inputs.enumerated().prefix(64) where constant.contains(graph.root(input)) { mask |= 1 << UInt64(index) }
-    let op = specification(node, constants: mask)
+    let op = graph.specification(node, constant: constant)
     if case .custom(let custom) = node.attributes {
       plainReads.formUnion(node.inputs.map { graph.root($0) }.filter(constant.contains))
       return try Kernel(custom, op)
     }
     let backend = try op.choose(among: backends)
     var packed: UInt64 = 0
-    for (index, input) in node.inputs.enumerated().prefix(64) where mask >> UInt64(index) & 1 == 1 {
+    for (index, input) in node.inputs.enumerated().prefix(64) where op.constants >> UInt64(index) & 1 == 1 {
       let value = graph.root(input)
       if let packing = op.packing(of: index, by: backend) {
         packed |= 1 << UInt64(index)

@@ -40,6 +40,17 @@ final class Kernel {
   ) throws { try run(inputs, outputs, workspace) }
 }
 
+extension Graph {
+  /// What a backend is asked about a node; its inputs in `constant` are told to keep their values.
+  func specification(_ node: Node, constant: Set<ValueID>) -> OpSpecification {
+    var mask: UInt64 = 0
+    for (index, input) in node.inputs.enumerated().prefix(64) where constant.contains(root(input)) { mask |= 1 << UInt64(index) }
+    return OpSpecification(
+      kind: node.kind, attributes: node.attributes, inputs: node.inputs.map { description($0) },
+      outputs: node.outputs.map { description($0) }, constants: mask, label: node.label)
+  }
+}
+
 /// An op with its shapes: what a backend is asked about.
 struct OpSpecification {
   let kind: OpKind
@@ -79,6 +90,10 @@ struct OpSpecification {
       guard let able else { throw XferError.unsupported("\(label): no backend can do \(kind.name) of shapes \(inputs.map(\.shape))") }
       return able
     }
+  }
+
+  func isPreferred(by backend: Backend) -> Bool {
+    withDescription(packed: 0) { backend.table.pointee.supports?($0) == Int32(XFER_SUPPORT_PREFERRED) }
   }
 
   /// Bytes and layout of a constant input in the backend's own form; nil when it is used as it is.

@@ -12,7 +12,7 @@ public enum OpKind: Int32, Sendable, CaseIterable {
   case binaryCrossentropy, binaryCrossentropyBackward
   case sparseCategoricalCrossentropy, sparseCategoricalCrossentropyBackward
   case sgd, adam, lerp
-  case unary, transpose, gather, gatherBackward, random, select, imageTransform
+  case unary, transpose, gather, gatherBackward, random, select, imageTransform, separableConv2D
   /// A function of the program's own, run by the runtime itself: no backend knows it.
   case custom = -1
 
@@ -42,6 +42,7 @@ public enum OpAttributes {
   case transpose(xfer_transpose_attributes)
   case random(xfer_random_attributes)
   case imageTransform(xfer_image_transform_attributes)
+  case separable(xfer_separable_conv_attributes)
   case custom(CustomOp)
 
   /// Calls `body` with the structure's address, nil for an op without attributes.
@@ -69,6 +70,7 @@ public enum OpAttributes {
       case .transpose(let value): try pass(value)
       case .random(let value): try pass(value)
       case .imageTransform(let value): try pass(value)
+      case .separable(let value): try pass(value)
       case .custom: try body(nil)
       }
     }()
@@ -102,6 +104,7 @@ public enum OpAttributes {
     case .transpose: upTo(\xfer_transpose_attributes.order)
     case .random: upTo(\xfer_random_attributes.kind)
     case .imageTransform: upTo(\xfer_image_transform_attributes.fill_value)
+    case .separable: upTo(\xfer_separable_conv_attributes.activation)
     }
   }
 }

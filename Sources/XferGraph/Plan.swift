@@ -57,8 +57,8 @@ public final class Plan {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
     try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
-    graph.fuse(plastic: plastic, keeping: kept)
     let backends = try Backend.ordered(preferring: options.backend)
+    try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
     let constant = graph.constantValues(plastic: plastic)
     let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
     constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)

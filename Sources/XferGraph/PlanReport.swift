@@ -45,6 +45,9 @@ extension Graph {
     case .conv2DBackwardKernel, .depthwiseConv2DBackwardKernel:
       let k = shape(node.outputs[0])
       return 2 * count(node.inputs[1]) * Double(k[0] * k[1] * (node.kind == .conv2DBackwardKernel ? k[2] : 1))
+    case .separableConv2D:
+      let (window, k) = (shape(node.inputs[1]), shape(node.inputs[2]))
+      return 2 * count(node.outputs[0]) / Double(k[3]) * Double(k[2]) * Double(window[0] * window[1] + k[3])
     case .adam: return 10 * count(node.outputs[0])
     case .scaleShift, .sgd, .lerp: return 2 * count(node.outputs[0])
     default: return node.outputs.first.map(count) ?? 0

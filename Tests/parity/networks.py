@@ -25,8 +25,10 @@ def shifted(x):
         return bool(operation.center)
     if getattr(operation, "activation", None) not in (None, keras.activations.linear):
         return False
+    if not hasattr(operation, "use_bias"):
+        return False
     # A linear layer without a bias hands the shift of its input on.
-    return bool(operation.use_bias) or shifted(operation.input) if hasattr(operation, "use_bias") else False
+    return bool(operation.use_bias) or not isinstance(operation.input, list) and shifted(operation.input)
 
 
 class Network:

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
 /// A JSON document in memory. Objects print with sorted keys, so equal values give equal text.
-public enum JSONValue: Equatable, Sendable, Codable {
+public enum JSONValue: Equatable, Sendable, Decodable {
   case null
   case bool(Bool)
   case int(Int)
@@ -48,34 +48,57 @@ public enum JSONValue: Equatable, Sendable, Codable {
     }
   }
 
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    switch self {
-    case .null: try container.encodeNil()
-    case .bool(let value): try container.encode(value)
-    case .int(let value): try container.encode(value)
-    case .double(let value): try container.encode(value)
-    case .string(let value): try container.encode(value)
-    case .array(let value): try container.encode(value)
-    case .object(let value): try container.encode(value)
-    }
-  }
-
-  /// JSON text. Numbers JSON has no word for (NaN, infinity) print as null.
+  /// JSON text. Numbers JSON has no word for (NaN, infinity) print as null; a double prints with a point or an exponent, since Python's readers
+  /// take "1" for an integer, which Keras refuses where it wants a float.
   public func text(pretty: Bool = false) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = pretty ? [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes] : [.sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(finite) else { return "null" }
-    return String(decoding: data, as: UTF8.self)
+    var text = ""
+    write(to: &text, pretty: pretty, depth: 0)
+    return text
   }
 
-  private var finite: JSONValue {
-    switch self {
-    case .double(let value): value.isFinite ? self : .null
-    case .array(let values): .array(values.map(\.finite))
-    case .object(let values): .object(values.mapValues(\.finite))
-    default: self
+  private func write(to text: inout String, pretty: Bool, depth: Int) {
+    func list<Members: Collection>(_ open: String, _ members: Members, _ close: String, _ body: (Members.Element, inout String) -> Void) {
+      text += open
+      for (index, member) in members.enumerated() {
+        text += index > 0 ? "," : ""
+        if pretty { text += "\n" + String(repeating: "  ", count: depth + 1) }
+        body(member, &text)
+      }
+      if pretty, !members.isEmpty { text += "\n" + String(repeating: "  ", count: depth) }
+      text += close
     }
+    switch self {
+    case .null: text += "null"
+    case .bool(let value): text += value ? "true" : "false"
+    case .int(let value): text += "\(value)"
+    case .double(let value): text += value.isFinite ? "\(value)" : "null"
+    case .string(let value): Self.write(value, to: &text)
+    case .array(let values): list("[", values, "]") { $0.write(to: &$1, pretty: pretty, depth: depth + 1) }
+    case .object(let values):
+      list("{", values.sorted { $0.key < $1.key }, "}") {
+        Self.write($0.key, to: &$1)
+        $1 += pretty ? " : " : ":"
+        $0.value.write(to: &$1, pretty: pretty, depth: depth + 1)
+      }
+    }
+  }
+
+  private static func write(_ string: String, to text: inout String) {
+    text += "\""
+    for scalar in string.unicodeScalars {
+      switch scalar {
+      case "\"": text += "\\\""
+      case "\\": text += "\\\\"
+      case "\n": text += "\\n"
+      case "\r": text += "\\r"
+      case "\t": text += "\\t"
+      case "\u{0}"..."\u{1F}":
+        let code = String(scalar.value, radix: 16)
+        text += "\\u" + String(repeating: "0", count: 4 - code.count) + code
+      default: text.unicodeScalars.append(scalar)
+      }
+    }
+    text += "\""
   }
 
   public subscript(key: String) -> JSONValue? {

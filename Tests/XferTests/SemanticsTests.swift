@@ -235,6 +235,8 @@ import XferCore
     #expect(ProgressBar.format(0.69314) == "0.6931")
     #expect(ProgressBar.format(0.001) == "1.0000e-03")
     #expect(ProgressBar.format(0.00012345) == "1.2345e-04")
+    #expect(ProgressBar.elapsed(7.2, 2) == "7s 3s/step")
+    #expect(ProgressBar.elapsed(7.2, 2, " - ") == "7s - 3s/step")
   }
 
   @Test func point26DropoutScales() throws {

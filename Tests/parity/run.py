@@ -138,6 +138,8 @@ def check(case, expected, backend, verbose, movement):
     if case.through_files:
         through_files(case, expected, model)
     compile_xfer(case, model)
+    if case.through_files:
+        through_files_compiled(case, expected, model)
     batch = case.fit["batch_size"]
     figures = model.evaluate(case.x, case.y, batch_size=batch, sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
     if set(figures) != set(expected["evaluate"]):
@@ -158,6 +160,22 @@ def check(case, expected, backend, verbose, movement):
         parts["weights"] = max(parts["weights"], difference)
     parts["after"] = movement.compare("predict after training", lambda found: found["after"], joined(model.predict(case.x, verbose=0)), HISTORY)
     return parts
+
+
+def through_files_compiled(case, expected, model):
+    """A compiled model that Xfer saves is one in Keras, which evaluates it to the same figures."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "xfer.keras")
+        model.save(path)
+        opened = keras.saving.load_model(path)
+    if isinstance(case.loss, list) or case.by_hand:
+        opened.run_eagerly = True
+    figures = opened.evaluate(
+        case.x, case.y, batch_size=case.fit["batch_size"], sample_weight=case.fit.get("sample_weight"), verbose=0, return_dict=True)
+    if set(figures) != set(expected["evaluate"]):
+        raise Difference(f"evaluate in Keras from Xfer's .keras: {sorted(figures)} in place of {sorted(expected['evaluate'])}")
+    for key, value in expected["evaluate"].items():
+        compare(f"evaluate {key} in Keras from Xfer's .keras", value, figures[key], EVALUATE)
 
 
 def through_files(case, expected, model):

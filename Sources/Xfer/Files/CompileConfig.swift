@@ -7,13 +7,13 @@ extension Trainer {
       ["module": .string("keras.\(module)"), "class_name": .string(className), "config": config, "registered_name": nil]
     }
     func listed(_ metrics: [Metric]) -> JSONValue {
-      .array(metrics.map { $0 is AutomaticAccuracy ? .string($0.name) : entry("metrics", type(of: $0).className, $0.config) })
+      .array(metrics.map { $0 is AutomaticAccuracy ? .string($0.name) : entry("metrics", $0.configClassName, $0.config) })
     }
     /// One element an output, or the element itself for one output.
     func spread(_ list: [JSONValue]) -> JSONValue { list.count == 1 ? list[0] : .array(list) }
     func figures(_ lists: [[Metric]]) -> JSONValue { lists.allSatisfy(\.isEmpty) ? nil : spread(lists.map(listed)) }
     return [
-      "optimizer": entry("optimizers", type(of: optimizer).className, optimizer.config),
+      "optimizer": entry("optimizers", type(of: optimizer).className, optimizer.kerasConfig),
       "loss": spread(outputs.map { $0.loss.map { entry("losses", type(of: $0).className, $0.config) } ?? .null }),
       "loss_weights": outputs.allSatisfy { $0.lossWeight == nil } ? nil : .array(outputs.map { .double($0.lossWeight ?? 1) }),
       "metrics": figures(outputs.map(\.metrics)), "weighted_metrics": figures(outputs.map(\.weightedMetrics)),

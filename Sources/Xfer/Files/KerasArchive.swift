@@ -8,6 +8,7 @@ enum KerasArchive {
   private static let weights = "model.weights.h5"
   private static let metadata = "metadata.json"
   private static let extra = "xfer.json"
+  private static let multipliers = "learning_rate_multipliers"
   /// The release whose format is written.
   private static let kerasVersion = "3.15.1"
 
@@ -23,7 +24,10 @@ enum KerasArchive {
       let facts: JSONValue = ["keras_version": .string(kerasVersion), "date_saved": .string(now())]
       try archive.write(metadata, text: facts.text())
       try archive.write(config, text: model.serialized.text())
-      if !model.metadata.isEmpty { try archive.write(extra, text: JSONValue.object(model.metadata).text()) }
+      var known = model.metadata
+      // Keras refuses arguments it does not have: rates by path cannot stand in its own config.
+      if let optimizer = model.trainer?.optimizer, !optimizer.learningRateMultipliers.isEmpty { known[multipliers] = optimizer.multipliersConfig }
+      if !known.isEmpty { try archive.write(extra, text: JSONValue.object(known).text()) }
       let written = try MappedFile(weightsPath)
       try withExtendedLifetime(written) { try archive.write(weights, UnsafeRawBufferPointer(written.bytes)) }
       try archive.close()
@@ -35,14 +39,19 @@ enum KerasArchive {
     let json = try json(config, archive, path)
     let file = try weights(in: archive, path)
     let model = try SavedModel.build(json, values: file, path)
+    var rates: JSONValue?
     if try archive.entries().contains(where: { $0.name == extra }) {
       model.metadata = try Self.json(extra, archive, path).objectValue ?? [:]
+      rates = model.metadata.removeValue(forKey: multipliers)
     }
     var transfer = WeightTransfer(path: path, partial: false, skipMismatch: false)
     try KerasWeights.offer(file, to: model, &transfer)
     try SavedModel.asFormat(path) { _ = try transfer.commit() }
     if compile {
       model.restoreCompiled(json["compile_config"], path)
+      if let rates, let optimizer = model.trainer?.optimizer {
+        optimizer.learningRateMultipliers = try SavedModel.asFormat(path) { try Optimizer.multipliers(rates) }
+      }
       if let trainer = model.trainer { try SavedModel.asFormat(path) { try OptimizerState.read(file, into: trainer, path) } }
     }
     return model

@@ -12,7 +12,7 @@ extension Model {
   /// - Returns: what became of each tensor.
   @discardableResult
   public func loadWeights(_ path: String, byName: Bool = false, skipMismatch: Bool = false) throws -> LoadReport {
-    var transfer = WeightTransfer(path: path, partial: byName, skipMismatch: skipMismatch)
+    var transfer = WeightTransfer(path: path, partial: byName || skipMismatch, skipMismatch: skipMismatch)
     switch try WeightFormat(path) {
     case .hdf5: try offer(H5File(reading: path), to: &transfer, byName: byName)
     case .archive: try offer(KerasArchive.weights(in: ZipFile(reading: path), path), to: &transfer, byName: byName)

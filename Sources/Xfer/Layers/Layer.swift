@@ -236,8 +236,10 @@ open class Layer {
       ownConfig.merging([
         "name": .string(name), "trainable": .bool(trainable),
         "dtype": dtypePolicy,
-      ]) { own, _ in own }.with(activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:]))
+      ]) { own, _ in own }.with(activityConfig))
   }
+
+  var activityConfig: [String: JSONValue] { activityRegularizer.map { ["activity_regularizer": $0.config] } ?? [:] }
 
   /// {"module", "class_name", "config", "registered_name", "build_config"}.
   public var serialized: JSONValue {

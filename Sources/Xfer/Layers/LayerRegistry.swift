@@ -52,6 +52,8 @@ public enum LayerRegistry {
     "RandomZoom": { try RandomZoom(config: &$0) },
     "ReLU": { try ReLU(config: &$0) },
     "RepeatVector": { try RepeatVector(config: &$0) },
+    "Identity": { try Identity(config: &$0) },
+    "ActivityRegularization": { try ActivityRegularization(config: &$0) },
     "Rescaling": { try Rescaling(config: &$0) },
     "Reshape": { try Reshape(config: &$0) },
     "Resizing": { try Resizing(config: &$0) },

@@ -14,10 +14,10 @@ public final class Operation: Layer {
     case constant([Float], shape: [Int])
   }
 
-  private let op: String
-  private let operands: [Operand]?
+  let op: String
+  let operands: [Operand]?
   private let operandConfig: JSONValue
-  private let arguments: [String: JSONValue]
+  let arguments: [String: JSONValue]
 
   init(config: inout Configuration) throws {
     op = try config.string("op", "")
@@ -50,6 +50,7 @@ public final class Operation: Layer {
   }
 
   public override var mergesInputs: Bool { true }
+  public override var serialized: JSONValue { kerasEntry ?? super.serialized }
   public override var ownConfig: [String: JSONValue] {
     ["op": .string(op), "operands": operandConfig, "arguments": .object(arguments)]
   }

@@ -154,6 +154,9 @@ public class Model: Layer {
         arguments = Array(arguments.prefix(positional))
         return ["args": .array(arguments), "kwargs": .object(named)]
       }
+      if let operation = node.layer as? Operation, operation.kerasEntry != nil {
+        return ["args": .array(operation.kerasArguments(arguments, rank: node.inputs[0].shape.count)), "kwargs": [:]]
+      }
       let mergesList = node.layer.mergesInputs && !(node.layer is Model)
       var entry: [String: JSONValue] = [
         "args": mergesList ? [.array(arguments)] : .array(arguments),

@@ -74,7 +74,7 @@ struct Deserializer {
     var symbols: [String: [Int: [SymbolicTensor]]] = [:]
     var pending: [(name: String, call: Int, node: JSONValue)] = []
     for entry in entries {
-      let made = try layer(entry)
+      let made = try Operation.isKerasOp(entry) ? Operation.fromKeras(entry) : layer(entry)
       let name = entry["name"]?.stringValue ?? entry["config"]?["name"]?.stringValue ?? made.name
       layers[name] = made
       if let input = made as? InputLayer {
@@ -101,6 +101,9 @@ struct Deserializer {
           continue
         }
         let implied = !call.explicit && call.training == KerasClasses.trainingDefaults[type(of: layer).className]
+        if call.hasConstants, !(layer is Operation) {
+          throw XferError.unsupported("the model's config: layer '\(item.name)' is called with numbers beside its inputs")
+        }
         try layer.setCallArguments(call.arguments)
         symbols[item.name, default: [:]][item.call] = try layer.all(arguments.compactMap { $0 }, training: implied ? nil : call.training)
         try layer.setCallArguments([:])
@@ -152,6 +155,9 @@ private struct InboundCall {
   /// Whether `training` was given, even where it is what Keras writes without being told.
   var explicit = false
 
+  /// Numbers stand among the inputs.
+  var hasConstants = false
+
   /// The other call arguments, with the names of the inputs where the layer has names for them.
   var arguments: [String: JSONValue] = [:]
 
@@ -201,6 +207,7 @@ private struct InboundCall {
     {
       sources.append((name, call, history[2].intValue ?? 0))
     } else {
+      if json.doubleValue != nil { hasConstants = true }
       for item in json.arrayValue ?? [] { collect(item) }
     }
   }

@@ -1,9 +1,17 @@
 public import XferCore
 
 extension Optimizer {
-  /// The config as Keras writes it: the rate is a float32 there.
+  /// The config as Keras writes it, and what Keras does not have: rates by path.
   public var config: JSONValue {
-    var shared: [String: JSONValue] = [
+    guard !learningRateMultipliers.isEmpty, case .object(let own) = kerasConfig else { return kerasConfig }
+    return .object(own.merging(["learning_rate_multipliers": multipliersConfig]) { $1 })
+  }
+
+  var multipliersConfig: JSONValue { .array(learningRateMultipliers.map { [.string($0.pattern), .double($0.factor)] }) }
+
+  /// The config as Keras reads it: the rate is a float32 there.
+  var kerasConfig: JSONValue {
+    let shared: [String: JSONValue] = [
       "name": .string(name), "learning_rate": schedule?.config ?? .double(Double(Float(learningRate))),
       "weight_decay": .optional(options.weightDecay), "clipnorm": .optional(options.clipnorm), "clipvalue": .optional(options.clipvalue),
       "global_clipnorm": .optional(options.globalClipnorm), "use_ema": .bool(options.useEMA), "ema_momentum": .double(options.emaMomentum),
@@ -11,10 +19,17 @@ extension Optimizer {
       "loss_scale_factor": .optional(options.lossScaleFactor),
       "gradient_accumulation_steps": options.gradientAccumulationSteps.map { .int($0) } ?? .null,
     ]
-    if !learningRateMultipliers.isEmpty {
-      shared["learning_rate_multipliers"] = .array(learningRateMultipliers.map { [.string($0.pattern), .double($0.factor)] })
-    }
     return .object(shared.merging(ownConfig) { $1 })
+  }
+
+  /// Rates by path from `[[pattern, factor], …]`.
+  static func multipliers(_ json: JSONValue) throws -> [(pattern: String, factor: Double)] {
+    try (json.arrayValue ?? [json]).map { pair in
+      guard let list = pair.arrayValue, list.count == 2, let pattern = list[0].stringValue, let factor = list[1].doubleValue, factor >= 0,
+        factor.isFinite
+      else { throw XferError.invalid("'learning_rate_multipliers' is to be a list of [pattern, factor], \(pair.text()) was given") }
+      return (pattern, factor)
+    }
   }
 
   private static let makers: [String: @Sendable (inout Configuration) throws -> Optimizer] = [
@@ -33,12 +48,7 @@ extension Optimizer {
     let optimizer = try maker(&configuration)
     if let value = configuration.value("learning_rate"), value.objectValue != nil { optimizer.schedule = try LearningRateSchedule(value) }
     if let pairs = configuration.value("learning_rate_multipliers") {
-      optimizer.learningRateMultipliers = try (pairs.arrayValue ?? [pairs]).map { pair in
-        guard let list = pair.arrayValue, list.count == 2, let pattern = list[0].stringValue, let factor = list[1].doubleValue, factor >= 0,
-          factor.isFinite
-        else { throw configuration.wrong("learning_rate_multipliers", "a list of [pattern, factor]", pair) }
-        return (pattern, factor)
-      }
+      optimizer.learningRateMultipliers = try multipliers(pairs)
     }
     configuration.ignore("jit_compile", "is_legacy_optimizer", "decay")
     try configuration.finish()

@@ -2,9 +2,19 @@ public import XferCore
 
 extension Optimizer {
   /// The factor on the rate for a weight of this path.
-  public func multiplier(_ path: String) -> Double {
-    learningRateMultipliers.first { Self.fits(Array(path.unicodeScalars)[...], Array($0.pattern.unicodeScalars)[...]) }?.factor ?? 1
+  public func multiplier(_ path: String) -> Double { learningRateMultipliers.first { Self.fits(path, $0.pattern) }?.factor ?? 1 }
+
+  /// Throws for a pattern that fits none of the weights, frozen ones included: most likely a slip of the pen.
+  func checkMultipliers(_ weights: [Variable]) throws {
+    for (pattern, _) in learningRateMultipliers where !weights.contains(where: { Self.fits($0.path, pattern) }) {
+      let paths = weights.map(\.path)
+      throw XferError.invalid(
+        "learning_rate_multipliers: no weight of the model has a path like '\(pattern)'\(hint(pattern, among: paths)); "
+          + "* stands for anything, ? for one character")
+    }
   }
+
+  private static func fits(_ path: String, _ pattern: String) -> Bool { fits(Array(path.unicodeScalars)[...], Array(pattern.unicodeScalars)[...]) }
 
   /// Factors for ``learningRateMultipliers`` by which the rate shrinks towards the input: the layer next to the output keeps it, each layer
   /// with weights before has `factor` times the rate of the next (Howard & Ruder 2018).

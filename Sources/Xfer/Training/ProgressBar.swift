@@ -36,7 +36,7 @@ struct ProgressBar {
     open = false
     switch verbose {
     case 1: writeError((terminal ? "\r\u{1B}[2K" : "") + line(logs, done: true) + "\n")
-    case 2: writeError("\(steps)/\(total ?? steps) - " + Self.elapsed(monotonicSeconds() - start, steps) + Self.values(logs) + "\n")
+    case 2: writeError("\(steps)/\(total ?? steps) - " + Self.elapsed(monotonicSeconds() - start, steps, " - ") + Self.values(logs) + "\n")
     default: break
     }
   }
@@ -63,7 +63,10 @@ struct ProgressBar {
     return "\(steps)/\(all.map(String.init) ?? "Unknown") \(bar) \(time)" + Self.values(logs)
   }
 
-  private static func elapsed(_ seconds: Double, _ steps: Int) -> String { "\(Int(seconds))s " + perStep(seconds, max(steps, 1)) }
+  /// "7s 3s/step"; verbose 2 has " - " between.
+  static func elapsed(_ seconds: Double, _ steps: Int, _ separator: String = " ") -> String {
+    "\(Int(seconds))s" + separator + perStep(seconds, max(steps, 1))
+  }
 
   private static func perStep(_ seconds: Double, _ steps: Int) -> String {
     let each = seconds / Double(steps)

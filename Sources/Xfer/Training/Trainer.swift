@@ -229,7 +229,7 @@ public final class Trainer {
       try step.finish()
       options.plastic = trainableWeights
     }
-    warnAboutThreshold()
+    warnAboutThreshold(zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
     return Step(
       plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, logits: logits,
       losses: losses, total: penalized, predictionShapes: predictions.map { graph.shape($0) })
@@ -291,9 +291,13 @@ public final class Trainer {
     }
   }
 
-  private func warnAboutThreshold() {
-    let isMistaken = outputs.contains { output in
-      output.loss?.fromLogits == true && (output.metrics + output.weightedMetrics).contains { ($0 as? BinaryAccuracy)?.threshold == 0.5 }
+  /// - Parameter kinds: what "accuracy" chooses by, one an output.
+  private func warnAboutThreshold(_ kinds: [TargetKind?]) {
+    let isMistaken = zip(outputs, kinds).contains { output, kind in
+      output.loss?.fromLogits == true
+        && (output.metrics + output.weightedMetrics).contains {
+          ($0 as? BinaryAccuracy)?.threshold == 0.5 || ($0 is AutomaticAccuracy && kind == .binary)
+        }
     }
     guard !warned, isMistaken else { return }
     warned = true
@@ -330,6 +334,7 @@ extension Model {
     for part in parts where part.lossWeight.map({ !$0.isFinite }) == true {
       throw XferError.invalid("compile: the loss weight of output '\(part.name)' is to be a finite number")
     }
+    try optimizer.checkMultipliers(weights)
     var parts = parts
     if keepMetrics, let before = trainer?.outputs, before.count == parts.count {
       for index in parts.indices {

@@ -19,7 +19,7 @@ public final class ModelCheckpoint: MonitorCallback {
     _ path: String, monitor: String = "val_loss", verbose: Int = 0, saveBestOnly: Bool = false, saveWeightsOnly: Bool = false,
     mode: Mode = .auto, saveFrequency: Int? = nil, initialValueThreshold: Double? = nil
   ) throws {
-    let endings = saveWeightsOnly ? [".weights.h5", ".safetensors"] : [".keras", ".h5"]
+    let endings = saveWeightsOnly ? [".weights.h5", ".safetensors"] : [".keras"]
     guard endings.contains(where: { path.hasSuffix($0) }) else {
       let wanted = endings.joined(separator: " or ")
       throw XferError.invalid(

@@ -215,6 +215,19 @@ private func signs(_ tensor: Tensor) throws -> Tensor { try Tensor(tensor.floats
     let rows = stride(from: 0, to: 24, by: 6).map { x.floats[$0] }
     let epochs = [try firsts(0), try firsts(1), try firsts(2)]
     #expect(epochs == [Array(rows[0...2]), [rows[3]], Array(rows[0...2])])
+    let validation = EpochFeed(try ArrayDataset(x: x, y: y, batchSize: 2), steps: 3, beginsAnew: true)
+    for epoch in 0..<3 {
+      try validation.begin(epoch: epoch)
+      for row in rows[0...2] { #expect(try validation.next()?.x.floats[0] == row) }
+    }
+    // A trained model that stays as it is gives the same figure for the same samples.
+    let model = try single()
+    var options = FitOptions()
+    (options.epochs, options.validationSteps, options.verbose) = (3, 1, 0)
+    options.validation = try ArrayDataset(x: x, y: y, batchSize: 2)
+    try model.compiled().optimizer.learningRate = 0
+    let losses = try model.fit(ArrayDataset(x: x, y: y, batchSize: 3), options: options).values["val_loss"] ?? []
+    #expect(losses.count == 3 && Set(losses).count == 1)
   }
 
   @Test func callbacksInOrder() throws {

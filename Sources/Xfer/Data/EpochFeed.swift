@@ -1,10 +1,12 @@
 import CXfer
 import XferCore
 
-/// A data set cut into epochs: a pass over it, or so many steps of it, which go on where the epoch before ended.
+/// A data set cut into epochs: a pass over it, or so many steps of it, which go on where the epoch before ended. Validation takes the same first
+/// steps every time.
 final class EpochFeed {
   private let data: any Dataset
   private let steps: Int?
+  private let beginsAnew: Bool
   private var isOpen = false
   /// Batches of this epoch so far.
   private(set) var given = 0
@@ -14,7 +16,7 @@ final class EpochFeed {
   private var taken = 0
   private var isResumed = false
 
-  init(_ data: any Dataset, steps: Int?) { (self.data, self.steps) = (data, steps) }
+  init(_ data: any Dataset, steps: Int?, beginsAnew: Bool = false) { (self.data, self.steps, self.beginsAnew) = (data, steps, beginsAnew) }
 
   /// Lets the data set leave out the inputs of samples that are known.
   func leaveOut(_ isKnown: (@Sendable (Digest) -> Bool)?) { (data as? any IdentifiedDataset)?.isKnown = isKnown }
@@ -29,7 +31,7 @@ final class EpochFeed {
       return
     }
     given = 0
-    if steps == nil || !isOpen { try restart() }
+    if steps == nil || beginsAnew || !isOpen { try restart() }
     isOpen = true
   }
 

@@ -70,7 +70,7 @@ extension Trainer {
     defer { forgetFeatures() }
     let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
     let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
-    let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps) }
+    let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps, beginsAnew: true) }
     let state = TrainingState(
       model: model, trainer: self, epochs: options.epochs, steps: feed.count, verbose: options.verbose, initialEpoch: options.initialEpoch,
       data: data, feed: feed)

@@ -33,6 +33,7 @@ public class SpatialDropout: RandomLayer {
   /// Keras' constructor takes no `trainable` here, and refuses a file that has it.
   public override var config: JSONValue {
     var members = super.config.objectValue ?? [:]
+    members["dtype"] = "float32"
     members["trainable"] = nil
     return .object(members)
   }

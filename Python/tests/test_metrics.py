@@ -45,7 +45,7 @@ def test_signatures_are_keras():
         xfer.metrics.PrecisionAtRecall()
     with pytest.raises(ValueError, match="Precision"):
         xfer.metrics.get("precison")
-    assert isinstance(xfer.metrics.get("mse"), xfer.metrics.MeanSquaredError) and xfer.metrics.get("mse").name == "mse"
+    assert isinstance(xfer.metrics.get("mse"), xfer.metrics.MeanSquaredError) and xfer.metrics.get("mse").name == "mean_squared_error"
     assert isinstance(xfer.metrics.get("AUC"), xfer.metrics.AUC)
     metric = xfer.metrics.AUC(curve="PR")
     assert xfer.metrics.deserialize(xfer.metrics.serialize(metric)).get_config() == metric.get_config()
@@ -112,12 +112,43 @@ def test_errors_in_a_metric_reach_the_caller():
         xfer.metrics.Metric(name="empty").result()
 
 
-def test_vectors_are_averaged_in_logs():
+class Extremes(xfer.metrics.Metric):
+    """Both ends of the predictions."""
+
+    def __init__(self, name="extremes"):
+        super().__init__(name=name)
+        self.ends = self.add_variable((2,), name="ends")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        self.ends.assign([y_pred.min(), y_pred.max()])
+
+    def result(self):
+        return self.ends.value
+
+
+def test_metrics_with_several_figures_are_logged_as_arrays():
+    metrics, seen = xfer.metrics, []
     inputs = xfer.Input((2,))
-    model = xfer.Model(inputs, xfer.layers.Dense(2, activation="softmax")(inputs))
-    f1 = xfer.metrics.F1Score()
-    model.compile("sgd", "categorical_crossentropy", metrics=[f1])
-    x, y = np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)
+    model = xfer.Model(inputs, xfer.layers.Dense(2, activation="sigmoid", kernel_initializer=xfer.initializers.Constant(0.1))(inputs))
+    x = np.arange(24, dtype=np.float32).reshape(12, 2) / 10
+    y = np.stack([np.arange(12) % 2, 1 - np.arange(12) % 2], 1).astype(np.float32)
+    model.compile(xfer.optimizers.SGD(0.0), "mse", metrics=[
+        metrics.F1Score(threshold=0.5), metrics.Precision(thresholds=[0.2, 0.54], name="precision"),
+        metrics.TruePositives(thresholds=[0.2, 0.4], name="true_positives"), Extremes(), metrics.Precision(name="one")])
+    watch = xfer.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(logs["f1_score"].shape), on_test_end=lambda logs: seen.append(logs["precision"].shape),
+        on_epoch_end=lambda epoch, logs: seen.append(logs["val_true_positives"].tolist()))
+    history = model.fit(x, y, batch_size=6, epochs=2, shuffle=False, verbose=0, validation_data=(x[:4], y[:4]), callbacks=[watch]).history
+    assert seen == [(2,), (2,), (2,), [4, 4]] * 2
+    for epoch in range(2):
+        np.testing.assert_allclose(history["f1_score"][epoch], [2 / 3, 2 / 3], rtol=1e-6)
+        np.testing.assert_allclose(history["precision"][epoch], [0.5, 0.5], rtol=1e-6)
+        assert history["true_positives"][epoch].tolist() == [12, 12] and history["val_true_positives"][epoch].tolist() == [4, 4]
+        assert history["val_f1_score"][epoch].dtype == np.float32 and isinstance(history["one"][epoch], float)
+    assert history["extremes"][0][1] == history["extremes"][1][1] > history["val_extremes"][0][1]
     figures = model.evaluate(x, y, verbose=0, return_dict=True)
-    assert np.asarray(f1.result()).shape == (2,)
-    np.testing.assert_allclose(figures["f1_score"], np.asarray(f1.result()).mean(), rtol=1e-6)
+    np.testing.assert_allclose(figures["precision"], [0.5, 0.5], rtol=1e-6)
+    assert [np.shape(value) for value in model.evaluate(x, y, verbose=0)] == [(), (2,), (2,), (2,), (2,), ()]
+    assert model.train_on_batch(x, y, return_dict=True)["true_positives"].tolist() == [12, 12]
+    model.compile("sgd", "mse", metrics=[metrics.ConfusionMatrix(2)])
+    assert model.evaluate(x, y, verbose=0, return_dict=True)["confusion_matrix"].shape == (2, 2)

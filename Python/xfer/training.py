@@ -184,6 +184,7 @@ class Trainable:
         if len(per_output) != len(names):
             raise ValueError(f"compile: {len(per_output)} losses were given, the model has the outputs {names}")
         self._bind_functions(per_output)
+        optimizer.bind(self)
         options = _c.CompileOptions.new()
         options.optimizer = optimizer._handle.pointer
         kept = [array_of([None if a is None else a._handle for a in per_output])]

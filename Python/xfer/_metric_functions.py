@@ -11,11 +11,17 @@ _EPSILON = 1e-7
 def _pair(y_true, y_pred):
     """Both as arrays; where one has a last dimension of 1 more than the other, that is no difference."""
     truth, prediction = np.asarray(y_true), np.asarray(y_pred)
-    if truth.ndim == prediction.ndim + 1 and truth.shape[-1] == 1:
-        truth = truth[..., 0]
-    elif prediction.ndim == truth.ndim + 1 and prediction.shape[-1] == 1:
-        prediction = prediction[..., 0]
+    if truth.ndim == prediction.ndim + 1:
+        prediction, truth = _same_rank(prediction, truth)
+    elif prediction.ndim == truth.ndim + 1:
+        truth, prediction = _same_rank(truth, prediction)
     return truth, prediction
+
+
+def _same_rank(smaller, larger):
+    if larger.shape[-1] != 1:
+        return smaller, larger
+    return (smaller[:, None], larger) if smaller.ndim == 1 else (smaller, larger[..., 0])
 
 
 def _matches(values):
@@ -59,8 +65,11 @@ def sparse_top_k_categorical_accuracy(y_true, y_pred, k=5, from_sorted_ids=False
     """1 where the class number is among the k largest predictions; from_sorted_ids: the first k class numbers given for them."""
     truth, prediction = _class_numbers(y_true, y_pred)
     if from_sorted_ids:
-        return _matches((prediction[..., :k] == truth[..., None]).any(-1))
-    return _among_largest(truth, prediction, k)
+        found = _matches((prediction[..., :k] == truth[..., None]).any(-1))
+    else:
+        found = _among_largest(truth, prediction, k)
+    # Here, and here alone, Keras gives back the class numbers' own shape.
+    return found if found.shape == np.shape(y_true) else _matches(np.reshape(found, np.shape(y_true)))
 
 
 def pearson_correlation(y_true, y_pred, axis=-1):

@@ -199,3 +199,36 @@ def test_csv_of_arrays(keras, blobs, tmp_path):
     model.fit(x, y, verbose=0, callbacks=[keras.callbacks.CSVLogger(tmp_path / "log.csv")])
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert rows[0] == "epoch,hits,loss,val_hits,val_loss" and rows[1].startswith('0,"""[32.0, 0.0]""",') and rows[1].endswith(",NA,NA")
+
+
+def test_outputs_of_batches(keras, blobs):
+    x, _ = blobs
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_predict_begin(self, logs=None):
+            seen.append(self.params["steps"])
+
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append((batch, logs["outputs"]))
+
+        def on_predict_end(self, logs=None):
+            seen.append("end")
+
+    model = line(keras)
+    wanted = model.predict(x, verbose=0)
+    batches = [x[i:i + 24] for i in range(0, 64, 24)]
+    for data, options, known, rows in (
+        (x, {"batch_size": 24}, 3, 64), (batches, {}, 3, 64), (iter(batches), {}, None, 64), (x, {"batch_size": 24, "steps": 2}, 2, 48)):
+        seen.clear()
+        found = model.predict(iter(data) if isinstance(data, list) else data, verbose=0, callbacks=[Watch()], **options)
+        assert np.array_equal(found, wanted[:rows]) and seen[0] == (None if isinstance(data, list) else known) and seen[-1] == "end"
+        assert [batch for batch, _ in seen[1:-1]] == list(range(len(seen) - 2))
+        assert np.array_equal(np.concatenate([outputs for _, outputs in seen[1:-1]]), wanted[:rows])
+    a, b = keras.Input((4,)), keras.layers.Dense(2)
+    two = keras.Model(a, {"one": b(a), "two": keras.layers.Dense(1)(a)})
+    seen.clear()
+    found = two.predict(x, batch_size=40, verbose=0, callbacks=Watch())
+    assert set(found) == {"one", "two"} and seen[2][1]["one"].shape == (24, 2)
+    with pytest.raises(ZeroDivisionError):
+        model.predict(x, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_predict_batch_end=lambda batch, logs: 1 / 0)])

@@ -94,6 +94,14 @@ class Callback:
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
+def hears(callback, hook):
+    """Whether a callback does something in a hook."""
+    if isinstance(callback, CallbackList):
+        return any(hears(member, hook) for member in callback.callbacks)
+    function = getattr(callback, hook, None)
+    return function is not None and getattr(function, "__func__", function) is not getattr(Callback, hook)
+
+
 class LambdaCallback(Callback):
     """A callback from functions: LambdaCallback(on_epoch_end=lambda epoch, logs: print(logs))."""
 

@@ -9,14 +9,16 @@ import os
 import types
 import warnings
 
+import numpy as np
+
 from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
-from ._errors import NOT_COMPILED, check, error
+from ._errors import DATA, NOT_COMPILED, check, error
 from ._fit import Callbacks
 from ._handle import Handle, array_of, make, optional_text, text, text_once
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
-from .callbacks import Callback, History
+from .callbacks import Callback, CallbackList, History, LibraryCallback, hears
 from .data import BatchSource, Dataset, is_batches
 from .tensor import data_handle, label_handle, lend, take, view_of, weight_handle
 
@@ -66,6 +68,17 @@ class Feed:
 
     def _rows(self, start, stop):
         return [[None if handle is None else lend(view_of(handle)[start:stop]) for handle in handles] for handles in self.arrays]
+
+    def inputs(self, size):
+        """The inputs batch by batch, as lists of handles."""
+        if self.arrays is None:
+            self.source.restart()
+            while (batch := self.source.next()) is not None:
+                yield batch[0]
+            return
+        count = len(view_of(self.arrays[0][0]))
+        for start in range(0, count if self.steps is None else min(count, self.steps * size), size):
+            yield self._rows(start, start + size)[0]
 
     def fill(self, options, prefix=""):
         if self.arrays is None:
@@ -461,20 +474,54 @@ class Trainable:
         return values[0] if len(values) == 1 else values
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """The outputs for all rows of arrays, or for all batches of an iterable: an array, or a list or dict as the model's outputs."""
+        """The outputs for all rows of arrays, or for all batches of an iterable: an array, or a list or dict as the model's outputs.
+
+        For callbacks that hear on_predict_batch_end, whose logs have the batch's "outputs", batches run one by one and without a
+        progress bar.
+        """
         x = self._ready_for(x, None)
+        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+        if any(hears(callback, "on_predict_batch_end") for callback in given):
+            return self._predict_one_by_one(x, _whole(batch_size or _BATCH, "batch_size"), _steps(steps, "steps"), given)
         options = _c.FitOptions.new()
         options.batch_size, options.verbose = _whole(batch_size or 0, "batch_size"), _verbosity(verbose)
         with Run() as run:
             feed = Feed(run, self, x, steps=_steps(steps, "steps"), targets=False)
             feed.fill(options)
             total = steps or _batches(x, feed, options.batch_size or _BATCH)
-            hooks = Callbacks(run, self, callbacks, epochs=1, steps=total, verbose=options.verbose)
+            hooks = Callbacks(run, self, given, epochs=1, steps=total, verbose=options.verbose)
             hooks.fill(options)
-            names = self.output_names
-            pointers, count = (ctypes.c_void_p * len(names))(), ctypes.c_size_t()
-            run.finish(lib.xfer_model_predict_all(self._model_handle(), options, pointers, len(names), count))
-        arrays = [take(Handle(pointer, "tensor")) for pointer in pointers]
+            return self._nested(self._outputs_of(options, run.finish))
+
+    def _outputs_of(self, options, finish):
+        """The outputs for the data of the options, a list of arrays."""
+        names = self.output_names
+        pointers, count = (ctypes.c_void_p * len(names))(), ctypes.c_size_t()
+        finish(lib.xfer_model_predict_all(self._model_handle(), options, pointers, len(names), count))
+        return [take(Handle(pointer, "tensor")) for pointer in pointers]
+
+    def _predict_one_by_one(self, x, size, steps, callbacks):
+        feed = Feed(None, self, iter(x) if isinstance(x, Dataset) else x, steps=steps, targets=False)
+        own = (callback.hooks() if isinstance(callback, LibraryCallback) else callback for callback in callbacks)
+        total = steps or _batches(x, feed, size)
+        hooks = CallbackList([callback for callback in own if callback is not None], model=self, epochs=1, steps=total, verbose=0)
+        hooks.on_predict_begin()
+        parts = []
+        for index, inputs in enumerate(feed.inputs(size)):
+            hooks.on_predict_batch_begin(index)
+            options = _c.FitOptions.new()
+            pointers, options.input_count = array_of(inputs)
+            options.inputs = ctypes.cast(pointers, ctypes.POINTER(ctypes.c_void_p))
+            options.batch_size = max(1, len(view_of(inputs[0])))
+            parts.append(self._outputs_of(options, check))
+            hooks.on_predict_batch_end(index, logs={"outputs": self._nested(parts[-1])})
+        hooks.on_predict_end()
+        if not parts:
+            raise error(DATA, "predict: the data set gave no batch")
+        return self._nested([np.concatenate(output) for output in zip(*parts)])
+
+    def _nested(self, arrays):
+        """Arrays, one an output, as the model's outputs were given."""
         if getattr(self, "_output_keys", None):
             return dict(zip(self._output_keys, arrays))
         return arrays[0] if len(arrays) == 1 else arrays

@@ -157,7 +157,7 @@ def test_metrics_with_several_figures_are_logged_as_arrays():
 @pytest.mark.parametrize("given, names", [
     (["AUC", "Precision", "BinaryAccuracy", "mse", "MSE", "MeanSquaredError"], ["AUC", "Precision", "BinaryAccuracy", "mse", "MSE", "MeanSquaredError"]),
     (["f1_score", "F1Score", "r2_score", "auc", "binary_accuracy"], ["f1_score", "F1Score", "r2_score", "auc", "binary_accuracy"]),
-    (["AUC", "AUC"], ["AUC", "AUC_1"]), (["acc", "accuracy"], ["acc", "accuracy"]), (["KLDivergence"], ["KLDivergence"]),
+    (["AUC", "AUC"], ["AUC", "AUC_1"]), (["acc", "accuracy", "Accuracy"], ["acc", "accuracy", "Accuracy"]), (["KLDivergence"], ["KLDivergence"]),
     ([lambda y_true, y_pred: np.abs(y_true - y_pred)], ["lambda"]),
     ([xfer.metrics.binary_accuracy, xfer.metrics.mean_squared_error, xfer.metrics.BinaryAccuracy], ["binary_accuracy", "mean_squared_error", "binary_accuracy_1"]),
 ])
@@ -166,6 +166,8 @@ def test_logs_have_metrics_under_keras_names(given, names):
     model.compile("sgd", "mse", metrics=given)
     history = model.fit(x, (y[:, None] > 9).astype(np.float32), epochs=1, verbose=0, validation_split=0.5).history
     assert list(history) == ["loss", *names, "val_loss", *("val_" + name for name in names)]
+    if "Accuracy" in names:
+        assert history["Accuracy"] == history["accuracy"] == history["acc"] and history["acc"][0] > 0
 
 
 def test_functions_have_keras_names():

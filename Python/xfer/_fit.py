@@ -24,6 +24,15 @@ _listeners = {}
 _tickets = itertools.count(1)
 
 
+def _is_number(value):
+    return isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0
+
+
+def listed(callbacks):
+    """Callbacks as fit, evaluate and predict take them: several, one or none."""
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+
+
 class _Listener:
     """Some callbacks that follow one another, as one of the library's."""
 
@@ -47,9 +56,9 @@ class _Listener:
         before = dict(logs)
         self.hooks.call(hook, *([] if number is None else [epoch if number == "epoch" else batch]), logs)
         for name, value in logs.items():
-            is_number = isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0
-            if is_number and not (name in before and (value is before[name] or value == before[name])):
-                lib.xfer_callback_set_log(self.pointer, str(name).encode(), float(value))
+            if not _is_number(value) or (name in before and _is_number(before[name]) and (value is before[name] or value == before[name])):
+                continue
+            lib.xfer_callback_set_log(self.pointer, str(name).encode(), float(value))
         return 0
 
 
@@ -91,7 +100,6 @@ class Callbacks:
     """Given callbacks as the library's, in their order; `last` come behind them."""
 
     def __init__(self, run, model, given, last=(), **params):
-        given = list(given) if isinstance(given, (list, tuple)) else [given] if given is not None else []
         self.owners, group = [], []
         figures = _Figures(model)
 
@@ -100,7 +108,7 @@ class Callbacks:
                 _Listener(run, model, list(group), params, self.owners, figures)
                 group.clear()
 
-        for callback in [*given, *last]:
+        for callback in [*listed(given), *last]:
             if isinstance(callback, LibraryCallback):
                 callback.set_model(model)
                 callback.set_params(params)

@@ -190,7 +190,7 @@ class MonitorCallback(Callback):
             return
         direction = {"min": "down", "max": "up"}.get(self.mode)
         if direction is None:
-            name = self.monitor[4:] if self.monitor.startswith("val_") else self.monitor
+            name = self.monitor.removeprefix("val_")
             direction = "down" if name == "loss" else getattr(self.model, "_directions", {}).get(name)
         if direction is None:
             raise ValueError(
@@ -433,7 +433,7 @@ class CSVLogger(Callback):
             with open(self.filename, encoding="utf-8") as file:
                 self.append_header = not file.readline()
         self._close()
-        self.csv_file = open(self.filename, "a" if self.append else "w", encoding="utf-8", newline="")
+        self.csv_file = open(self.filename, "a" if self.append else "w", encoding="utf-8", newline="")  # noqa: SIM115 - until training ends
         self.keys = None
 
     def on_epoch_end(self, epoch, logs=None):

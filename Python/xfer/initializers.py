@@ -131,7 +131,7 @@ IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 # Keras' lower-case names are the classes, too.
 _LOWER = {_configured.snake_case(name): globals()[name] for name in __all__ if name[0].isupper() and name != "Initializer" and "Initializer" not in name}
 globals().update(_LOWER)
-__all__ += _LOWER
+__all__ += [*_LOWER]
 _ALIASES = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
 
 

@@ -11,7 +11,7 @@ from . import _c, losses
 from ._c import lib
 from ._errors import check, callback_failed
 from ._handle import encode, make, text
-from ._metric_functions import (
+from ._metric_functions import (  # noqa: F401 - Keras' functions of this module
     FUNCTIONS, binary_accuracy, categorical_accuracy, concordance_correlation, pearson_correlation, sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
 )
@@ -329,9 +329,11 @@ BinaryAccuracy = _mean_of(
     "BinaryAccuracy", "binary_accuracy", "The share of predictions on the right side of `threshold`: .5 by default, for logits 0 is meant.",
     ("threshold", 0.5), direction="up")
 CategoricalAccuracy = _mean_of(
-    "CategoricalAccuracy", "categorical_accuracy", "The share of samples whose largest prediction is where the one-hot target is 1.", direction="up")
+    "CategoricalAccuracy", "categorical_accuracy", "The share of samples whose largest prediction is where the one-hot target is 1.",
+    direction="up")
 SparseCategoricalAccuracy = _mean_of(
-    "SparseCategoricalAccuracy", "sparse_categorical_accuracy", "The share of samples whose largest prediction is that of their class number.", direction="up")
+    "SparseCategoricalAccuracy", "sparse_categorical_accuracy", "The share of samples whose largest prediction is that of their class number.",
+    direction="up")
 TopKCategoricalAccuracy = _define(
     "TopKCategoricalAccuracy", [("k", 5), ("name", "top_k_categorical_accuracy"), ("dtype", None)],
     "The share of samples whose class is among the k largest predictions; targets are one-hot.", direction="up")
@@ -365,16 +367,19 @@ FBetaScore = _define(
     "FBetaScore", [("average", None), ("beta", 1.0), ("threshold", None), ("name", "fbeta_score"), ("dtype", None)],
     "(1 + beta²) · precision · recall / (beta² · precision + recall), a value each class or averaged.", direction="up", is_vector=True)
 F1Score = _define(
-    "F1Score", [("average", None), ("threshold", None), ("name", "f1_score"), ("dtype", None)], "FBetaScore with beta = 1.", direction="up", is_vector=True)
+    "F1Score", [("average", None), ("threshold", None), ("name", "f1_score"), ("dtype", None)], "FBetaScore with beta = 1.",
+    direction="up", is_vector=True)
 ConfusionMatrix = _define(
     "ConfusionMatrix", [("num_classes", ...), ("name", "confusion_matrix"), ("dtype", None), ("threshold", 0.5)],
     "How often each class was taken for each: result() is a matrix, rows are targets. Xfer's own.", is_vector=True)
 _IOU = [("name", None), ("dtype", None), ("ignore_class", None), ("sparse_y_true", True), ("sparse_y_pred", True), ("axis", -1)]
 _ONE_HOT = [("name", None), ("dtype", None), ("ignore_class", None), ("sparse_y_pred", False), ("axis", -1)]
-IoU = _define("IoU", [("num_classes", ...), ("target_class_ids", ...), *_IOU], "Intersection over union, the mean over some classes.", direction="up")
+IoU = _define("IoU", [("num_classes", ...), ("target_class_ids", ...), *_IOU], "Intersection over union, the mean over some classes.",
+    direction="up")
 MeanIoU = _define("MeanIoU", [("num_classes", ...), *_IOU], "Intersection over union, the mean over all classes.", direction="up")
 BinaryIoU = _define(
-    "BinaryIoU", [("target_class_ids", (0, 1)), ("threshold", 0.5), ("name", None), ("dtype", None)], "IoU of predictions cut at a threshold.", direction="up")
+    "BinaryIoU", [("target_class_ids", (0, 1)), ("threshold", 0.5), ("name", None), ("dtype", None)], "IoU of predictions cut at a threshold.",
+    direction="up")
 OneHotIoU = _define("OneHotIoU", [("num_classes", ...), ("target_class_ids", ...), *_ONE_HOT], "IoU of one-hot targets and scores.", direction="up")
 OneHotMeanIoU = _define("OneHotMeanIoU", [("num_classes", ...), *_ONE_HOT], "MeanIoU of one-hot targets and scores.", direction="up")
 R2Score = _define(
@@ -387,10 +392,13 @@ MeanAbsolutePercentageError = _mean_of(
     "MeanAbsolutePercentageError", "mean_absolute_percentage_error", "100 times the mean of differences relative to the target.")
 MeanSquaredLogarithmicError = _mean_of(
     "MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "The mean of squared differences of log(1 + value).")
-CosineSimilarity = _mean_of("CosineSimilarity", "cosine_similarity", "The cosine of the angle between targets and predictions.", ("axis", -1), direction="up")
+CosineSimilarity = _mean_of(
+    "CosineSimilarity", "cosine_similarity", "The cosine of the angle between targets and predictions.", ("axis", -1), direction="up")
 LogCoshError = _mean_of("LogCoshError", "logcosh", "The mean of log(cosh(difference)).")
-PearsonCorrelation = _mean_of("PearsonCorrelation", "pearson_correlation", "Pearson's correlation along `axis`.", ("axis", -1), direction="up")
-ConcordanceCorrelation = _mean_of("ConcordanceCorrelation", "concordance_correlation", "Lin's concordance along `axis`.", ("axis", -1), direction="up")
+PearsonCorrelation = _mean_of(
+    "PearsonCorrelation", "pearson_correlation", "Pearson's correlation along `axis`.", ("axis", -1), direction="up")
+ConcordanceCorrelation = _mean_of(
+    "ConcordanceCorrelation", "concordance_correlation", "Lin's concordance along `axis`.", ("axis", -1), direction="up")
 Hinge = _mean_of("Hinge", "hinge", "The mean of max(1 - target * prediction, 0).")
 SquaredHinge = _mean_of("SquaredHinge", "squared_hinge", "The mean of max(1 - target * prediction, 0) squared.")
 CategoricalHinge = _mean_of("CategoricalHinge", "categorical_hinge", "max(largest wrong - right + 1, 0) of one-hot targets.")
@@ -412,6 +420,9 @@ for _short, _long in {
     "msle": "MeanSquaredLogarithmicError",
 }.items():
     _BY_NAME[_short] = _BY_NAME[_short.upper()] = _CLASSES[_long]
+
+
+_AUTOMATIC = ("accuracy", "acc")
 
 
 class _AutomaticAccuracy(Metric):
@@ -440,7 +451,7 @@ __all__ = ["Metric", "deserialize", "get", "serialize", *_CLASSES, *(function.__
 
 def for_compile(identifier):
     """A metric as compile() takes it: one made by a string has that name in the logs, a function's its own."""
-    if isinstance(identifier, str) and identifier in _BY_NAME:
+    if isinstance(identifier, str) and identifier in _BY_NAME and identifier.lower() not in _AUTOMATIC:
         return _BY_NAME[identifier](name=identifier)
     return get(identifier)
 
@@ -448,7 +459,7 @@ def for_compile(identifier):
 def get(identifier):
     """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric.
 
-    "accuracy" and "acc" choose by the shapes of targets and predictions.
+    "accuracy" and "acc", however they are written, choose by the shapes of targets and predictions.
     """
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
@@ -457,10 +468,10 @@ def get(identifier):
         known = identifier in FUNCTIONS or isinstance(identifier, losses.LossFunction)
         metric_class = _BY_NAME.get(identifier.__name__) if known else None
         return MeanMetricWrapper(identifier) if metric_class is None else metric_class(name=identifier.__name__)
-    if isinstance(identifier, str) and identifier in _BY_NAME:
-        return _BY_NAME[identifier]()
-    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+    if isinstance(identifier, str) and identifier.lower() in _AUTOMATIC:
         identifier = {"class_name": "accuracy", "config": {"name": identifier}}
+    elif isinstance(identifier, str) and identifier in _BY_NAME:
+        return _BY_NAME[identifier]()
     made = resolve(identifier, Metric, {}, "metric")
     if type(made) is Metric and made._native is not None:
         made.__class__ = _BY_CLASS.get(made._serialized()["class_name"], Metric)

@@ -14,7 +14,7 @@ import numpy as np
 from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
 from ._errors import DATA, NOT_COMPILED, check, error
-from ._fit import Callbacks
+from ._fit import Callbacks, listed
 from ._handle import Handle, array_of, make, optional_text, text, text_once
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
@@ -374,8 +374,8 @@ class Trainable:
 
         x: an array with targets y (several inputs and outputs as lists, or as dicts by name), or a Dataset, or any iterable of
         (x, y[, sample_weight]) batches; a generator that is read only once wants steps_per_epoch for more than one epoch.
-        validation_data: (x, y[, sample_weight]) or batches. stale_trainable: "recompile" takes over `trainable` flags that changed since
-        compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
+        validation_data: (x, y[, sample_weight]) or batches, of which each epoch sees the same first validation_steps.
+        stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
         """
@@ -413,7 +413,7 @@ class Trainable:
             if held is not None:
                 held.fill(options, "validation_")
                 options.validation_split = 0.0
-            given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+            given = listed(callbacks)
             own = [callback for callback in given if isinstance(callback, History)]
             history = self.history = own[-1] if own else History()
             steps = steps_per_epoch or _batches(x, feed, options.batch_size or _BATCH, options.validation_split)
@@ -480,7 +480,7 @@ class Trainable:
         progress bar.
         """
         x = self._ready_for(x, None)
-        given = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+        given = listed(callbacks)
         if any(hears(callback, "on_predict_batch_end") for callback in given):
             return self._predict_one_by_one(x, _whole(batch_size or _BATCH, "batch_size"), _steps(steps, "steps"), given)
         options = _c.FitOptions.new()

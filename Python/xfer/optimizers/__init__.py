@@ -29,7 +29,8 @@ _EXTRA = ("learning_rate_multipliers", "decay")
 
 
 def _multiplier(pair):
-    if isinstance(pair, str) or len(pair) != 2 or not isinstance(pair[0], str) or not pair[0] or isinstance(pair[1], bool) or not isinstance(pair[1], numbers.Real):
+    good = not isinstance(pair, str) and len(pair) == 2 and isinstance(pair[0], str) and pair[0] != ""
+    if not good or isinstance(pair[1], bool) or not isinstance(pair[1], numbers.Real):
         raise ValueError(f"learning_rate_multipliers wants pairs of a pattern and a number, {pair!r} was given")
     return [pair[0], float(pair[1])]
 

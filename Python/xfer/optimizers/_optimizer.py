@@ -126,8 +126,8 @@ class Optimizer(Configured):
 
     kind = "optimizer"
     _schedule = None
-    # What it was made with.
-    _arguments = {}
+    # What it was made with; None of one that came with a model.
+    _arguments = None
     # Whether a model or slots depend on the optimizer as it is.
     _is_used = False
     _has_slots = False
@@ -211,7 +211,8 @@ class Optimizer(Configured):
         if isinstance(value, bool) or not isinstance(value, numbers.Real) and np.ndim(value) != 0:
             raise ValueError(f"learning_rate is to be a number, {value!r} was given")
         check(lib.xfer_optimizer_set_learning_rate(self._handle, float(value)))
-        self._arguments = {**self._arguments, "learning_rate": float(value)}
+        if self._arguments is not None:
+            self._arguments["learning_rate"] = float(value)
 
     @property
     def iterations(self):
@@ -223,7 +224,8 @@ class Optimizer(Configured):
         paths = [weight.path for weight in model.weights]
         for pattern, _ in self.get_config().get("learning_rate_multipliers") or []:
             if paths and not any(_fits(pattern, path) for path in paths):
-                raise ValueError(f"learning_rate_multipliers: the pattern {pattern!r} fits no weight of '{model.name}', which has {', '.join(paths[:8])}")
+                raise ValueError(
+                    f"learning_rate_multipliers: the pattern {pattern!r} fits no weight of '{model.name}', which has {', '.join(paths[:8])}")
         self._is_used = True
 
     # ---- Steps

@@ -142,3 +142,12 @@ def test_single_images(keras, folder):
     with pytest.raises(keras.XferError) as refused:
         keras.utils.load_img(folder / "absent.png")
     assert refused.value.status in (5, 6) and isinstance(refused.value, (ValueError, OSError))
+
+
+def test_validation_steps_of_a_folder_are_the_same_in_every_epoch(keras, folder):
+    dataset = load(keras, folder, shuffle=False, seed=None)
+    model = keras.Sequential([keras.Input((12, 10, 3)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3)])
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    history = model.fit(dataset, epochs=3, validation_data=dataset, validation_steps=1, verbose=0).history
+    first = next(iter(dataset))
+    assert history["val_loss"] == pytest.approx([model.evaluate(first[0].numpy(), first[1].numpy(), verbose=0)] * 3, rel=1e-5)

@@ -96,3 +96,29 @@ def test_gradients_under_the_tape():
     # sum over samples of mean over 2 outputs of (p - 2)²: d/db = Σ 2(p - 2)/2 = 4 · -2
     np.testing.assert_allclose(np.asarray(bias), [-8, -8], rtol=1e-6)
     np.testing.assert_allclose(np.asarray(kernel), np.full((3, 2), -8), rtol=1e-6)
+
+
+def test_arguments_by_place_as_in_keras():
+    probabilities, one_hot = np.float32([[0.3, 0.7], [0.6, 0.4]]), np.eye(2, dtype=np.float32)[[1, 1]]
+    losses, near = xfer.losses, lambda values: pytest.approx(values, abs=2e-5)
+    assert np.asarray(losses.categorical_crossentropy(one_hot, probabilities, False, 0.1)).tolist() == near([0.39904, 0.89602])
+    assert np.asarray(losses.huber(one_hot, probabilities, 0.1)).tolist() == near([0.025, 0.055])
+    assert np.asarray(losses.sparse_categorical_crossentropy(np.array([1, 1]), probabilities, False, 1)).tolist() == [0, 0]
+    assert float(losses.tversky(one_hot, probabilities, 0.3, 0.6)) == near(0.42408)
+    with pytest.raises(TypeError):
+        losses.mean_squared_error(one_hot, probabilities, 3)
+    with pytest.raises(TypeError):
+        losses.huber(one_hot, probabilities, gamma=3)
+
+
+@pytest.mark.parametrize("loss, alike", [
+    (xfer.losses.CategoricalCrossentropy, "categorical_crossentropy"), (xfer.losses.KLDivergence, "kld"),
+    (lambda y_true, y_pred: xfer.ops.mean(xfer.ops.square(y_true - y_pred), axis=-1), "mse")])
+def test_classes_and_lambdas_as_losses(loss, alike):
+    x, y = np.float32([[1, 2], [3, 1], [0, 1]]), np.eye(3, dtype=np.float32)
+    figures = []
+    for given in (loss, alike):
+        model = xfer.Sequential([xfer.Input((2,)), xfer.layers.Dense(3, "softmax", kernel_initializer="zeros")])
+        model.compile(xfer.optimizers.SGD(0.1), given)
+        figures.append(model.fit(x, y, epochs=3, shuffle=False, verbose=0).history["loss"])
+    assert figures[0] == pytest.approx(figures[1], rel=1e-5) and figures[0][-1] < figures[0][0]

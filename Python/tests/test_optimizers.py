@@ -239,3 +239,95 @@ def test_initializers_on_shapes(keras):
         keras.layers.Dense(2, kernel_initializer=array).build((None, 2))
     with pytest.raises(ValueError, match="mode"):
         initializers.VarianceScaling(mode="fan")
+
+
+def test_arguments_are_attributes(keras):
+    optimizer = keras.optimizers.Adam(0.1, beta_1=0.8, clipnorm=2.0)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.clipnorm, optimizer.amsgrad) == (0.8, 0.999, 1e-7, 2.0, False)
+    assert (optimizer.weight_decay, optimizer.use_ema, optimizer.name, optimizer.built) == (None, False, "adam", False)
+    optimizer.build(weights_of(keras, {"kernel": np.zeros(6), "bias": np.zeros(3)}).weights)
+    assert optimizer.built
+    with pytest.raises(AttributeError, match="'Adam' object has no attribute 'momentum'"):
+        optimizer.momentum  # noqa: B018
+    optimizer.note = "mine"
+    assert optimizer.note == "mine"
+
+
+def test_arguments_can_be_set_until_they_are_used(keras, blobs):
+    ones = [np.ones((2, 3), "float32"), np.ones(3, "float32")]
+
+    def moved(optimizer):
+        layer = weights_of(keras, {"kernel": np.zeros(6), "bias": np.zeros(3)})
+        for _ in range(3):
+            optimizer.apply(ones, layer.weights)
+        return layer.weights[1].numpy().tolist()
+
+    optimizer = keras.optimizers.SGD(0.5, momentum=0.9)
+    optimizer.learning_rate = 0.25
+    optimizer.momentum = 0.0
+    assert optimizer.momentum == 0.0 and moved(optimizer) == [-0.75] * 3
+    optimizer = keras.optimizers.SGD(keras.optimizers.schedules.PiecewiseConstantDecay([0], [1.0, 0.5]), nesterov=True, momentum=0.9)
+    optimizer.momentum, optimizer.nesterov = 0.0, False
+    assert moved(optimizer) == [-2.0] * 3
+    optimizer = keras.optimizers.SGD(lambda: 0.5, momentum=0.9)
+    optimizer.momentum = 0.0
+    assert moved(optimizer) == [-1.5] * 3
+    with pytest.raises(AttributeError, match="SGD: 'momentum' cannot be set any more"):
+        optimizer.momentum = 0.5
+    with pytest.raises(ValueError, match="clip"):
+        keras.optimizers.SGD(clipnorm=1.0).clipvalue = 0.5
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(), "mse")
+    with pytest.raises(AttributeError, match="Adam: 'clipnorm' cannot be set any more"):
+        model.optimizer.clipnorm = 1.0
+    model.optimizer.learning_rate = 0.5
+    assert model.optimizer.learning_rate == 0.5 and not model.optimizer.built
+    model.fit(*blobs, verbose=0)
+    assert model.optimizer.built
+
+
+def test_rates_and_steps_read_like_variables(keras):
+    optimizer = keras.optimizers.SGD(0.5)
+    rate, steps = optimizer.learning_rate, optimizer.iterations
+    assert isinstance(rate, float) and rate == 0.5 and isinstance(steps, int) and steps == 0
+    rate.assign(0.25)
+    assert optimizer.learning_rate == 0.25 and rate.numpy() == np.float32(0.25) and rate.numpy().dtype == np.float32
+    assert json.dumps([optimizer.learning_rate]) == "[0.25]" and f"{optimizer.learning_rate:.3f}" == "0.250"
+    steps.assign(7)
+    assert optimizer.iterations == 7 and steps.numpy() == 7 and steps.numpy().dtype == np.int64
+    scheduled = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5))
+    with pytest.raises(TypeError, match="not settable"):
+        scheduled.learning_rate.assign(0.1)
+
+
+def test_patterns_of_rates_have_to_fit(keras):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="head")], name="m")
+    model.compile(keras.optimizers.SGD(learning_rate_multipliers=[("*/kernel", 0.5), ("*", 1)]), "mse")
+    model.compile(keras.optimizers.SGD(learning_rate_multipliers=keras.optimizers.layer_wise_decay(model, 0.5)), "mse")
+    with pytest.raises(ValueError, match=r"pattern 'block\?/\*' fits no weight of 'm', which has .*head/kernel"):
+        model.compile(keras.optimizers.SGD(learning_rate_multipliers=[("block?/*", 0.5)]), "mse")
+    for broken in ("kernel", ("", 0.5), ("a", "b"), ("a", 1, 2), (3, 0.5), ("a", True)):
+        with pytest.raises(ValueError, match="pairs of a pattern and a number"):
+            keras.optimizers.SGD(learning_rate_multipliers=[broken])
+    with pytest.raises(ValueError):
+        keras.optimizers.SGD(learning_rate_multipliers=[("a", -1.0)])
+
+
+@pytest.mark.parametrize("options, validated", [
+    (None, [0.31192, 0.26921, 0.25433]), ({}, [0.34692, 0.31643, 0.28849]), ({"swap_on_epoch": True}, [0.34692, 0.31643, 0.28849])])
+def test_validation_with_moving_averages(keras, options, validated):
+    """Keras' numbers."""
+    constant = keras.initializers.Constant
+    model = keras.Sequential([
+        keras.Input((2,)), keras.layers.Dense(1, kernel_initializer=constant(0.1)), keras.layers.BatchNormalization(),
+        keras.layers.Dense(1, kernel_initializer=constant(0.3))])
+    x, y = np.arange(24, dtype=np.float32).reshape(12, 2) / 10, (np.arange(12, dtype=np.float32) % 2)[:, None]
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8), "mse")
+    callbacks = [] if options is None else [keras.callbacks.SwapEMAWeights(**options)]
+    history = model.fit(x, y, batch_size=6, epochs=3, shuffle=False, verbose=0, validation_data=(x, y), callbacks=callbacks).history
+    np.testing.assert_allclose(history["loss"], [0.44325, 0.31143, 0.26156], atol=1e-5)
+    np.testing.assert_allclose(history["val_loss"], validated, atol=1e-5)
+    np.testing.assert_allclose(model.get_weights()[0].ravel(), [0.083718] * 2, atol=1e-6)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="use_ema=False"):
+        model.evaluate(x, y, verbose=0, callbacks=[keras.callbacks.SwapEMAWeights()])

@@ -43,7 +43,7 @@ def test_signatures(name):
 
 def test_public_names_exist():
     for module in (xfer, xfer.layers, xfer.losses, xfer.metrics, xfer.optimizers, xfer.callbacks, xfer.models, xfer.utils,
-                   xfer.applications, xfer.initializers):
+                   xfer.applications, xfer.initializers, xfer.config, xfer.random, xfer.saving):
         for name in module.__all__:
             assert getattr(module, name) is not None
     for module in (xfer.applications.xception, xfer.applications.efficientnet_lite, xfer.applications.squeezenet):

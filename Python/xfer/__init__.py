@@ -12,14 +12,20 @@ numpy arrays go in and come out. Refusals are `XferError`s with a `.status`.
 """
 
 from . import (
-    activations, applications, backend, callbacks, constraints, initializers, layers, losses, metrics, models, ops, optimizers, regularizers,
-    saving, utils,
+    activations, applications, backend, callbacks, config, constraints, initializers, layers, losses, metrics, models, ops, optimizers, random,
+    regularizers, saving, utils,
 )
 from ._errors import XferError
 from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
 from .data import Dataset
 from ._kernels import kernels, register_kernel, unregister_kernel
+from .initializers import Initializer
+from .layer import Layer
+from .losses import Loss
+from .metrics import Metric
 from .models import Functional, Model, Sequential
+from .optimizers import Optimizer
+from .regularizers import Regularizer
 from .symbol import Input, Symbol
 from .tape import GradientTape
 from .tensor import Tensor
@@ -29,8 +35,8 @@ from .weight import Weight
 __version__ = "0.1.0"
 
 __all__ = [
-    "Dataset", "Functional", "GradientTape", "Input", "Model", "Sequential", "Symbol", "Tensor", "Weight", "XferError",
-    "activations", "applications", "backend", "callbacks", "constraints", "get_threads", "initializers", "kernels", "layers",
-    "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "plugins", "register_kernel", "regularizers", "saving",
-    "set_backend", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
+    "Dataset", "Functional", "GradientTape", "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer", "Sequential",
+    "Symbol", "Tensor", "Weight", "XferError", "activations", "applications", "backend", "callbacks", "config", "constraints", "get_threads",
+    "initializers", "kernels", "layers", "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "plugins", "random", "register_kernel",
+    "regularizers", "saving", "set_backend", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
 ]

@@ -24,11 +24,20 @@ _listeners = {}
 _tickets = itertools.count(1)
 
 
+def _is_number(value):
+    return isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0
+
+
+def listed(callbacks):
+    """Callbacks as fit, evaluate and predict take them: several, one or none."""
+    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks is not None else []
+
+
 class _Listener:
     """Some callbacks that follow one another, as one of the library's."""
 
-    def __init__(self, run, model, callbacks, params, owners):
-        self.run, self.model = run, model
+    def __init__(self, run, model, callbacks, params, owners, figures):
+        self.run, self.model, self.figures = run, model, figures
         self.hooks = CallbackList(callbacks, model=model, **params)
         self.ticket = next(_tickets)
         _listeners[self.ticket] = self
@@ -43,13 +52,13 @@ class _Listener:
 
     def receive(self, event, epoch, batch, logs):
         hook, number = _HOOKS[event]
-        logs = self.model.ordered(json.loads(logs)) if logs else {}
+        logs = self.figures.complete(event, self.model.ordered(json.loads(logs)) if logs else {})
         before = dict(logs)
         self.hooks.call(hook, *([] if number is None else [epoch if number == "epoch" else batch]), logs)
         for name, value in logs.items():
-            known = name in before and (value is before[name] or value == before[name])
-            if not known and (isinstance(value, numbers.Real) or getattr(value, "ndim", 1) == 0):
-                lib.xfer_callback_set_log(self.pointer, str(name).encode(), float(value))
+            if not _is_number(value) or (name in before and _is_number(before[name]) and (value is before[name] or value == before[name])):
+                continue
+            lib.xfer_callback_set_log(self.pointer, str(name).encode(), float(value))
         return 0
 
 
@@ -64,26 +73,51 @@ def _forget(ticket):
     _listeners.pop(ticket, None)
 
 
+class _Figures:
+    """Puts the arrays of metrics with several figures into the logs, in which the library has their means."""
+
+    def __init__(self, model):
+        self.model = model
+        self.training = self.test = {}
+
+    def complete(self, event, logs):
+        if event == _c.BATCH_END:
+            self.training = self.model.arrays()
+            logs.update(self.training)
+        elif event == _c.TEST_BATCH_END:
+            self.test = self.model.arrays()
+            logs.update(self.test)
+        elif event == _c.TEST_END:
+            logs.update(self.test)
+        elif event in (_c.EPOCH_END, _c.TRAIN_END):
+            # The metrics themselves are at the validation by now.
+            arrays = {**self.training, **{f"val_{name}": array for name, array in self.test.items()}}
+            logs.update((name, array) for name, array in arrays.items() if name in logs)
+        return logs
+
+
 class Callbacks:
     """Given callbacks as the library's, in their order; `last` come behind them."""
 
     def __init__(self, run, model, given, last=(), **params):
-        given = list(given) if isinstance(given, (list, tuple)) else [given] if given is not None else []
         self.owners, group = [], []
+        figures = _Figures(model)
 
         def close():
             if group:
-                _Listener(run, model, list(group), params, self.owners)
+                _Listener(run, model, list(group), params, self.owners, figures)
                 group.clear()
 
-        for callback in [*given, *last]:
+        for callback in [*listed(given), *last]:
             if isinstance(callback, LibraryCallback):
-                close()
                 callback.set_model(model)
                 callback.set_params(params)
+                # Before the library's work, so that it sees what these put into the logs.
+                hooks = callback.hooks()
+                if hooks is not None:
+                    group.append(hooks)
+                close()
                 self.owners.append(callback._handle)
-                if callback._overrides:
-                    group.append(callback)
             else:
                 group.append(callback)
         close()

@@ -1,11 +1,19 @@
-"""The library's own settings: backends, threads, plugins."""
+"""The library's own settings: backends, threads, plugins. Keras' settings stand in `config`, and some of them here, too."""
 
+import gc
 import json
 import os
 
 from ._c import lib
 from ._errors import check
 from ._handle import text
+from .config import backend, epsilon, floatx, image_data_format, set_epsilon, set_floatx, set_image_data_format  # noqa: F401
+
+
+def clear_session(free_memory=True):
+    """Frees what nothing refers to any more. There is no global graph to clear; automatic names go on counting."""
+    if free_memory:
+        gc.collect()
 
 
 def version():

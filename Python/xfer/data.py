@@ -100,15 +100,19 @@ class BatchSource:
     steps: batches an epoch, None for all. An iterator that can be read only once goes on where it stands.
     handles: makes (inputs, targets, sample weights), lists of handles, of a batch's parts (x, y, sample_weight).
     targets: whether batches are to have them; without, a batch may be the inputs alone.
+    anew: whether each epoch begins with the first batch. Of an iterator that can be read only once, two batches are kept for
+    that; then an epoch goes on where the iterator stands. (Keras keeps as many, and validates so.)
     """
 
-    def __init__(self, batches, run, handles, steps=None, targets=True):
+    def __init__(self, batches, run, handles, steps=None, targets=True, anew=False):
         self._batches = batches
         self._run = run
         self._handles = handles
         self._steps = steps
         self._targets = targets
         self._once = hasattr(batches, "__next__")
+        self._anew = anew
+        self._first = None
         self._iterator = None
         self._given = 0
         self.exhausted = False
@@ -135,7 +139,13 @@ class BatchSource:
 
     def restart(self):
         self._given = 0
-        if self._iterator is None or not (self._once or self._steps):
+        if self._anew:
+            self._iterator = self._start()
+            if self._once:
+                if self._first is None:
+                    self._first = list(itertools.islice(self._iterator, 2))
+                self._iterator = itertools.chain(self._first, self._iterator)
+        elif self._iterator is None or not (self._once or self._steps):
             self._iterator = self._start()
 
     def next(self):
@@ -145,7 +155,7 @@ class BatchSource:
         try:
             batch = next(self._iterator)
         except StopIteration:
-            if self._steps and not self._once and self._given:
+            if self._steps and not self._once and not self._anew and self._given:
                 self._iterator = self._start()
                 batch = next(self._iterator)
             else:

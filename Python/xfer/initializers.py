@@ -128,6 +128,10 @@ for _name, _text in _SCALED.items():
     setattr(sys.modules[__name__], _name, type(_name, (Initializer,), {"__doc__": _text, "__module__": __name__, "__init__": _scaled}))
 
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+# Keras' lower-case names are the classes, too.
+_LOWER = {_configured.snake_case(name): globals()[name] for name in __all__ if name[0].isupper() and name != "Initializer" and "Initializer" not in name}
+globals().update(_LOWER)
+__all__ += [*_LOWER]
 _ALIASES = {"zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform}
 
 

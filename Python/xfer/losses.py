@@ -1,5 +1,7 @@
 """Losses."""
 
+import inspect
+
 import numpy as np
 
 from ._c import lib
@@ -225,6 +227,10 @@ class LossFunction(Loss):
         self._given_name = name or function_name
         self.__doc__ = loss_class.__doc__
         self._made = {}
+        # The arguments of the class that are not of every loss, in their order, after the two values.
+        own = [p for p in list(inspect.signature(loss_class.__init__).parameters.values())[1:] if p.name not in ("reduction", "name", "dtype")]
+        values = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("y_true", "y_pred")]
+        self.__signature__ = inspect.Signature(values + own)
 
     @property
     def _handle(self):
@@ -236,7 +242,9 @@ class LossFunction(Loss):
             self._made[key] = self._class(**arguments)
         return self._made[key]
 
-    def __call__(self, y_true, y_pred, **arguments):
+    def __call__(self, *values, **keywords):
+        arguments = self.__signature__.bind(*values, **keywords).arguments
+        y_true, y_pred = arguments.pop("y_true"), arguments.pop("y_pred")
         key = repr(sorted(arguments.items()))
         return self._loss(key, {**arguments, "reduction": "none"})(y_true, y_pred)
 
@@ -297,7 +305,9 @@ for _short, _function in _SHORT.items():
 
 
 def get(identifier):
-    """A loss from a string ("mse", "mean_squared_error", "MeanSquaredError"), a config or a loss; None stays None."""
+    """A loss from a string ("mse", "mean_squared_error", "MeanSquaredError"), a class, a function, a config or a loss; None stays None."""
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
     if callable(identifier) and not isinstance(identifier, (str, Loss)):
         return CustomLoss(identifier)
     return None if identifier is None else resolve(identifier, Loss, _ALIASES, "loss")

@@ -7,10 +7,14 @@ import weakref
 
 import numpy as np
 
-from . import _c
+from . import _c, losses
 from ._c import lib
 from ._errors import check, callback_failed
 from ._handle import encode, make, text
+from ._metric_functions import (  # noqa: F401 - Keras' functions of this module
+    FUNCTIONS, binary_accuracy, categorical_accuracy, concordance_correlation, pearson_correlation, sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy, top_k_categorical_accuracy,
+)
 from ._objects import Configured, adopted, resolve
 from .tensor import Tensor, data_handle, label_handle, view_of, weight_handle
 
@@ -38,6 +42,12 @@ class Metric(Configured):
 
     kind = "metric"
     _native = None
+    # Which way it gets better, "up" or "down"; None where that is not known.
+    _direction = None
+    # Whether it may have several figures.
+    _is_vector = False
+    # The last result of a metric in Python, where it has several.
+    _array = None
 
     def __init__(self, name=None, dtype=None):
         self._name = name or _snake_case(type(self).__name__)
@@ -73,8 +83,10 @@ class Metric(Configured):
 
         def result(_):
             try:
-                value = this().result()
-                return float(np.mean(np.asarray(value, dtype=np.float64)))
+                # A copy: a variable of the metric goes on changing.
+                value = np.array(this().result())
+                this()._array = value if value.ndim else None
+                return float(np.mean(value, dtype=np.float64))
             except BaseException as error:  # noqa: B036
                 callback_failed(error)
                 return float("nan")
@@ -133,6 +145,13 @@ class Metric(Configured):
     def result(self):
         """The figure over everything since the last reset: a scalar tensor, or one value a threshold or class."""
         return Tensor(make("tensor", lib.xfer_metric_result_tensor, self._library("result")), terms=[])
+
+    def array(self):
+        """The figures as numpy's, of a metric that has several; None of one that has a single one."""
+        if self._handle is not self._native:
+            return self._array
+        value = np.asarray(self.result()) if self._is_vector else None
+        return None if value is None or value.ndim == 0 else value
 
     def reset_state(self):
         for variable in self._variables:
@@ -256,7 +275,8 @@ class MeanMetricWrapper(Metric):
 
     def __init__(self, fn, name=None, dtype=None, **kwargs):
         self._fn, self._arguments = fn, kwargs
-        super().__init__(name or getattr(fn, "__name__", type(fn).__name__), dtype)
+        self._direction = "down" if isinstance(fn, losses.Loss) else None
+        super().__init__(name or _snake_case(getattr(fn, "__name__", type(fn).__name__)), dtype)
         self._mean = Mean()
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -272,7 +292,7 @@ class MeanMetricWrapper(Metric):
         return {**super().get_config(), "fn": getattr(self._fn, "__name__", repr(self._fn)), **self._arguments}
 
 
-def _define(class_name, arguments, text, default_name=None, null_keys=()):
+def _define(class_name, arguments, text, direction=None, null_keys=(), is_vector=False):
     """A metric class: `arguments` are (name, default) pairs in Keras' order, `name` and `dtype` among them; ... is required."""
     names = [name for name, _ in arguments]
     defaults = dict(arguments)
@@ -294,40 +314,44 @@ def _define(class_name, arguments, text, default_name=None, null_keys=()):
         self._create(class_name, config)
 
     signature = ", ".join(f"{k}" if v is ... else f"{k}={v!r}" for k, v in arguments)
-    members = {"__init__": __init__, "__doc__": f"{text}\n\n    {class_name}({signature})\n    ", "__module__": __name__, "_null_keys": null_keys}
+    members = {
+        "__init__": __init__, "__doc__": f"{text}\n\n    {class_name}({signature})\n    ", "__module__": __name__, "_null_keys": null_keys,
+        "_direction": direction, "_is_vector": is_vector}
     return type(class_name, (Metric,), members)
 
 
-def _mean_of(class_name, name, text, *arguments):
-    return _define(class_name, [("name", name), ("dtype", None), *arguments], text)
+def _mean_of(class_name, name, text, *arguments, direction="down"):
+    return _define(class_name, [("name", name), ("dtype", None), *arguments], text, direction)
 
 
-Accuracy = _mean_of("Accuracy", "accuracy", "The share of predictions that equal their targets.")
+Accuracy = _mean_of("Accuracy", "accuracy", "The share of predictions that equal their targets.", direction="up")
 BinaryAccuracy = _mean_of(
     "BinaryAccuracy", "binary_accuracy", "The share of predictions on the right side of `threshold`: .5 by default, for logits 0 is meant.",
-    ("threshold", 0.5))
+    ("threshold", 0.5), direction="up")
 CategoricalAccuracy = _mean_of(
-    "CategoricalAccuracy", "categorical_accuracy", "The share of samples whose largest prediction is where the one-hot target is 1.")
+    "CategoricalAccuracy", "categorical_accuracy", "The share of samples whose largest prediction is where the one-hot target is 1.",
+    direction="up")
 SparseCategoricalAccuracy = _mean_of(
-    "SparseCategoricalAccuracy", "sparse_categorical_accuracy", "The share of samples whose largest prediction is that of their class number.")
+    "SparseCategoricalAccuracy", "sparse_categorical_accuracy", "The share of samples whose largest prediction is that of their class number.",
+    direction="up")
 TopKCategoricalAccuracy = _define(
     "TopKCategoricalAccuracy", [("k", 5), ("name", "top_k_categorical_accuracy"), ("dtype", None)],
-    "The share of samples whose class is among the k largest predictions; targets are one-hot.")
+    "The share of samples whose class is among the k largest predictions; targets are one-hot.", direction="up")
 SparseTopKCategoricalAccuracy = _define(
     "SparseTopKCategoricalAccuracy", [("k", 5), ("name", "sparse_top_k_categorical_accuracy"), ("dtype", None), ("from_sorted_ids", False)],
-    "The share of samples whose class number is among the k largest predictions.")
+    "The share of samples whose class number is among the k largest predictions.", direction="up")
 _COUNT = [("thresholds", None), ("name", None), ("dtype", None)]
-TruePositives = _define("TruePositives", _COUNT, "The weighted count of targets 1 predicted above a threshold.")
-FalsePositives = _define("FalsePositives", _COUNT, "The weighted count of targets 0 predicted above a threshold.")
-TrueNegatives = _define("TrueNegatives", _COUNT, "The weighted count of targets 0 predicted not above a threshold.")
-FalseNegatives = _define("FalseNegatives", _COUNT, "The weighted count of targets 1 predicted not above a threshold.")
+TruePositives = _define("TruePositives", _COUNT, "The weighted count of targets 1 predicted above a threshold.", is_vector=True)
+FalsePositives = _define("FalsePositives", _COUNT, "The weighted count of targets 0 predicted above a threshold.", is_vector=True)
+TrueNegatives = _define("TrueNegatives", _COUNT, "The weighted count of targets 0 predicted not above a threshold.", is_vector=True)
+FalseNegatives = _define("FalseNegatives", _COUNT, "The weighted count of targets 1 predicted not above a threshold.", is_vector=True)
 _RATE = [("thresholds", None), ("top_k", None), ("class_id", None), ("name", None), ("dtype", None)]
-Precision = _define("Precision", _RATE, "The share of right ones among what is predicted positive.")
-Recall = _define("Recall", _RATE, "The share of targets 1 that are predicted positive.")
+Precision = _define("Precision", _RATE, "The share of right ones among what is predicted positive.", direction="up", is_vector=True)
+Recall = _define("Recall", _RATE, "The share of targets 1 that are predicted positive.", direction="up", is_vector=True)
 
 
 def _constrained(class_name, key, text):
-    return _define(class_name, [(key, ...), ("num_thresholds", 200), ("class_id", None), ("name", None), ("dtype", None)], text)
+    return _define(class_name, [(key, ...), ("num_thresholds", 200), ("class_id", None), ("name", None), ("dtype", None)], text, "up")
 
 
 SensitivityAtSpecificity = _constrained("SensitivityAtSpecificity", "specificity", "The best sensitivity where specificity is at least this.")
@@ -338,26 +362,29 @@ AUC = _define(
     "AUC", [
         ("num_thresholds", 200), ("curve", "ROC"), ("summation_method", "interpolation"), ("name", None), ("dtype", None), ("thresholds", None),
         ("multi_label", False), ("num_labels", None), ("label_weights", None), ("from_logits", False)],
-    "The area under the ROC, PR or PRGAIN curve.")
+    "The area under the ROC, PR or PRGAIN curve.", direction="up")
 FBetaScore = _define(
     "FBetaScore", [("average", None), ("beta", 1.0), ("threshold", None), ("name", "fbeta_score"), ("dtype", None)],
-    "(1 + beta²) · precision · recall / (beta² · precision + recall), a value each class or averaged.")
+    "(1 + beta²) · precision · recall / (beta² · precision + recall), a value each class or averaged.", direction="up", is_vector=True)
 F1Score = _define(
-    "F1Score", [("average", None), ("threshold", None), ("name", "f1_score"), ("dtype", None)], "FBetaScore with beta = 1.")
+    "F1Score", [("average", None), ("threshold", None), ("name", "f1_score"), ("dtype", None)], "FBetaScore with beta = 1.",
+    direction="up", is_vector=True)
 ConfusionMatrix = _define(
     "ConfusionMatrix", [("num_classes", ...), ("name", "confusion_matrix"), ("dtype", None), ("threshold", 0.5)],
-    "How often each class was taken for each: result() is a matrix, rows are targets. Xfer's own.")
+    "How often each class was taken for each: result() is a matrix, rows are targets. Xfer's own.", is_vector=True)
 _IOU = [("name", None), ("dtype", None), ("ignore_class", None), ("sparse_y_true", True), ("sparse_y_pred", True), ("axis", -1)]
 _ONE_HOT = [("name", None), ("dtype", None), ("ignore_class", None), ("sparse_y_pred", False), ("axis", -1)]
-IoU = _define("IoU", [("num_classes", ...), ("target_class_ids", ...), *_IOU], "Intersection over union, the mean over some classes.")
-MeanIoU = _define("MeanIoU", [("num_classes", ...), *_IOU], "Intersection over union, the mean over all classes.")
+IoU = _define("IoU", [("num_classes", ...), ("target_class_ids", ...), *_IOU], "Intersection over union, the mean over some classes.",
+    direction="up")
+MeanIoU = _define("MeanIoU", [("num_classes", ...), *_IOU], "Intersection over union, the mean over all classes.", direction="up")
 BinaryIoU = _define(
-    "BinaryIoU", [("target_class_ids", (0, 1)), ("threshold", 0.5), ("name", None), ("dtype", None)], "IoU of predictions cut at a threshold.")
-OneHotIoU = _define("OneHotIoU", [("num_classes", ...), ("target_class_ids", ...), *_ONE_HOT], "IoU of one-hot targets and scores.")
-OneHotMeanIoU = _define("OneHotMeanIoU", [("num_classes", ...), *_ONE_HOT], "MeanIoU of one-hot targets and scores.")
+    "BinaryIoU", [("target_class_ids", (0, 1)), ("threshold", 0.5), ("name", None), ("dtype", None)], "IoU of predictions cut at a threshold.",
+    direction="up")
+OneHotIoU = _define("OneHotIoU", [("num_classes", ...), ("target_class_ids", ...), *_ONE_HOT], "IoU of one-hot targets and scores.", direction="up")
+OneHotMeanIoU = _define("OneHotMeanIoU", [("num_classes", ...), *_ONE_HOT], "MeanIoU of one-hot targets and scores.", direction="up")
 R2Score = _define(
     "R2Score", [("class_aggregation", "uniform_average"), ("num_regressors", 0), ("name", "r2_score"), ("dtype", None)],
-    "The coefficient of determination.", null_keys=("class_aggregation",))
+    "The coefficient of determination.", null_keys=("class_aggregation",), direction="up", is_vector=True)
 MeanSquaredError = _mean_of("MeanSquaredError", "mean_squared_error", "The mean of squared differences.")
 RootMeanSquaredError = _mean_of("RootMeanSquaredError", "root_mean_squared_error", "The root of the mean of squared differences.")
 MeanAbsoluteError = _mean_of("MeanAbsoluteError", "mean_absolute_error", "The mean of absolute differences.")
@@ -365,10 +392,13 @@ MeanAbsolutePercentageError = _mean_of(
     "MeanAbsolutePercentageError", "mean_absolute_percentage_error", "100 times the mean of differences relative to the target.")
 MeanSquaredLogarithmicError = _mean_of(
     "MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "The mean of squared differences of log(1 + value).")
-CosineSimilarity = _mean_of("CosineSimilarity", "cosine_similarity", "The cosine of the angle between targets and predictions.", ("axis", -1))
+CosineSimilarity = _mean_of(
+    "CosineSimilarity", "cosine_similarity", "The cosine of the angle between targets and predictions.", ("axis", -1), direction="up")
 LogCoshError = _mean_of("LogCoshError", "logcosh", "The mean of log(cosh(difference)).")
-PearsonCorrelation = _mean_of("PearsonCorrelation", "pearson_correlation", "Pearson's correlation along `axis`.", ("axis", -1))
-ConcordanceCorrelation = _mean_of("ConcordanceCorrelation", "concordance_correlation", "Lin's concordance along `axis`.", ("axis", -1))
+PearsonCorrelation = _mean_of(
+    "PearsonCorrelation", "pearson_correlation", "Pearson's correlation along `axis`.", ("axis", -1), direction="up")
+ConcordanceCorrelation = _mean_of(
+    "ConcordanceCorrelation", "concordance_correlation", "Lin's concordance along `axis`.", ("axis", -1), direction="up")
 Hinge = _mean_of("Hinge", "hinge", "The mean of max(1 - target * prediction, 0).")
 SquaredHinge = _mean_of("SquaredHinge", "squared_hinge", "The mean of max(1 - target * prediction, 0) squared.")
 CategoricalHinge = _mean_of("CategoricalHinge", "categorical_hinge", "max(largest wrong - right + 1, 0) of one-hot targets.")
@@ -384,27 +414,71 @@ SparseCategoricalCrossentropy = _mean_of(
     ("ignore_class", None), ("axis", -1))
 
 _CLASSES = {name: value for name, value in list(globals().items()) if isinstance(value, type) and issubclass(value, Metric) and value is not Metric}
+_BY_NAME = {**_CLASSES, **{_snake_case(name): cls for name, cls in _CLASSES.items() if name != "Accuracy"}}
+for _short, _long in {
+    "bce": "BinaryCrossentropy", "mse": "MeanSquaredError", "mae": "MeanAbsoluteError", "mape": "MeanAbsolutePercentageError",
+    "msle": "MeanSquaredLogarithmicError",
+}.items():
+    _BY_NAME[_short] = _BY_NAME[_short.upper()] = _CLASSES[_long]
 
-__all__ = ["Metric", "deserialize", "get", "serialize", *_CLASSES]
+
+_AUTOMATIC = ("accuracy", "acc")
+
+
+class _AutomaticAccuracy(Metric):
+    """"accuracy" and "acc", which choose by the shapes of targets and predictions."""
+
+    _direction = "up"
+
+
+# Keras' functions: those of the losses, and those that are of metrics alone.
+binary_crossentropy, binary_focal_crossentropy = losses.binary_crossentropy, losses.binary_focal_crossentropy
+categorical_crossentropy, categorical_focal_crossentropy = losses.categorical_crossentropy, losses.categorical_focal_crossentropy
+categorical_hinge, hinge, squared_hinge = losses.categorical_hinge, losses.hinge, losses.squared_hinge
+huber, kl_divergence, log_cosh, poisson = losses.huber, losses.kl_divergence, losses.log_cosh, losses.poisson
+mean_absolute_error, mean_squared_error = losses.mean_absolute_error, losses.mean_squared_error
+mean_absolute_percentage_error, mean_squared_logarithmic_error = losses.mean_absolute_percentage_error, losses.mean_squared_logarithmic_error
+sparse_categorical_crossentropy = losses.sparse_categorical_crossentropy
+
+_LOSSES = [
+    binary_crossentropy, binary_focal_crossentropy, categorical_crossentropy, categorical_focal_crossentropy, categorical_hinge, hinge, huber,
+    kl_divergence, log_cosh, mean_absolute_error, mean_absolute_percentage_error, mean_squared_error, mean_squared_logarithmic_error, poisson,
+    sparse_categorical_crossentropy, squared_hinge,
+]
+
+__all__ = ["Metric", "deserialize", "get", "serialize", *_CLASSES, *(function.__name__ for function in FUNCTIONS + _LOSSES)]
+
+
+def for_compile(identifier):
+    """A metric as compile() takes it: one made by a string has that name in the logs, a function's its own."""
+    if isinstance(identifier, str) and identifier in _BY_NAME and identifier.lower() not in _AUTOMATIC:
+        return _BY_NAME[identifier](name=identifier)
+    return get(identifier)
 
 
 def get(identifier):
-    """A metric from a string, a function of (y_true, y_pred), a config or a metric.
+    """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric.
 
-    "accuracy" and "acc" choose by the shapes of targets and predictions. A metric made by an identifier ("mse") has that name.
+    "accuracy" and "acc", however they are written, choose by the shapes of targets and predictions.
     """
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if callable(identifier) and not isinstance(identifier, Metric):
-        return MeanMetricWrapper(identifier)
-    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+        # A function that a metric of the library computes is that metric.
+        known = identifier in FUNCTIONS or isinstance(identifier, losses.LossFunction)
+        metric_class = _BY_NAME.get(identifier.__name__) if known else None
+        return MeanMetricWrapper(identifier) if metric_class is None else metric_class(name=identifier.__name__)
+    if isinstance(identifier, str) and identifier.lower() in _AUTOMATIC:
         identifier = {"class_name": "accuracy", "config": {"name": identifier}}
-    if isinstance(identifier, str) and identifier in _CLASSES:
-        return _CLASSES[identifier]()
+    elif isinstance(identifier, str) and identifier in _BY_NAME:
+        return _BY_NAME[identifier]()
     made = resolve(identifier, Metric, {}, "metric")
     if type(made) is Metric and made._native is not None:
-        made.__class__ = _CLASSES.get(made._serialized()["class_name"], Metric)
+        made.__class__ = _BY_CLASS.get(made._serialized()["class_name"], Metric)
     return made
+
+
+_BY_CLASS = {**_CLASSES, "accuracy": _AutomaticAccuracy}
 
 
 def serialize(metric):
@@ -419,6 +493,6 @@ def deserialize(config):
 
 def adopt(handle, class_name):
     """The object for one the library made, as when a model is loaded."""
-    made = adopted(handle, class_name, Metric, _CLASSES)
+    made = adopted(handle, class_name, Metric, _BY_CLASS)
     made._native = handle
     return made

@@ -3,20 +3,24 @@
 import ctypes
 import json
 import math
-import os
 import numbers
+import operator
+import os
+import types
 import warnings
+
+import numpy as np
 
 from . import _c, losses, metrics as metric_module, optimizers
 from ._c import lib
-from ._errors import NOT_COMPILED, check, error
-from ._fit import Callbacks
+from ._errors import DATA, NOT_COMPILED, check, error
+from ._fit import Callbacks, listed
 from ._handle import Handle, array_of, make, optional_text, text, text_once
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
-from .callbacks import Callback, History
+from .callbacks import Callback, CallbackList, History, LibraryCallback, hears
 from .data import BatchSource, Dataset, is_batches
-from .tensor import data_handle, label_handle, take, weight_handle
+from .tensor import data_handle, label_handle, lend, take, view_of, weight_handle
 
 _BATCH = 32
 _CACHES = {"memory": 0, None: 1, "off": 1, "disk": 2}
@@ -28,16 +32,19 @@ def _flat(items):
 
 
 class Feed:
-    """What fit, evaluate or predict reads: either arrays, or a data set; put into the C options by `fill`."""
+    """What fit, evaluate or predict reads: either arrays, or a data set; put into the C options by `fill`.
 
-    def __init__(self, run, model, x, y=None, sample_weight=None, steps=None, targets=True):
+    anew: whether each pass over batches begins with the first one, also where `steps` ended the one before.
+    """
+
+    def __init__(self, run, model, x, y=None, sample_weight=None, steps=None, targets=True, anew=False):
         self.arrays = self.source = self.dataset = None
         self.steps = steps
         self._kept = []
-        if isinstance(x, Dataset) and x._labels is None:
+        if isinstance(x, Dataset) and x._labels is None and not (anew and steps):
             self.dataset = x._handle
         elif y is None and is_batches(x):
-            self.source = BatchSource(x, run, model._handles_of, steps, targets)
+            self.source = BatchSource(x, run, model._handles_of, steps, targets, anew)
             self.dataset, self.steps = self.source.open(), None
         elif y is None and targets:
             raise ValueError("targets are missing: give `y`, or an iterable of (x, y) batches as `x`")
@@ -45,6 +52,33 @@ class Feed:
             self.arrays = model._handles_of(x, y, sample_weight)
         if self.dataset is not None and (y is not None or sample_weight is not None):
             raise ValueError("`y` and `sample_weight` were given beside a data set, which brings its own")
+
+    def cut(self, start, stop):
+        """Leaves these rows of the arrays."""
+        self.arrays = self._rows(start, stop)
+
+    def split(self, share, rows):
+        """Takes the last share of the arrays' rows away; gives the first `rows` of them."""
+        kept = math.floor(len(view_of(self.arrays[0][0])) * (1 - share))
+        held = Feed.__new__(Feed)
+        held.source = held.dataset = held.steps = None
+        held._kept, held.arrays = [], self._rows(kept, kept + rows)
+        self.cut(0, kept)
+        return held
+
+    def _rows(self, start, stop):
+        return [[None if handle is None else lend(view_of(handle)[start:stop]) for handle in handles] for handles in self.arrays]
+
+    def inputs(self, size):
+        """The inputs batch by batch, as lists of handles."""
+        if self.arrays is None:
+            self.source.restart()
+            while (batch := self.source.next()) is not None:
+                yield batch[0]
+            return
+        count = len(view_of(self.arrays[0][0]))
+        for start in range(0, count if self.steps is None else min(count, self.steps * size), size):
+            yield self._rows(start, start + size)[0]
 
     def fill(self, options, prefix=""):
         if self.arrays is None:
@@ -73,6 +107,14 @@ def _steps(value, name):
     return value
 
 
+def _whole(value, name):
+    """Keras takes no float for a number of things, were it a whole one."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"`{name}` is to be a whole number, {value!r} was given") from None
+
+
 def _mapped(value, get):
     """A nest of losses or metrics with objects for its strings and configs; None stays."""
     if value is None or isinstance(value, str) or (isinstance(value, dict) and "class_name" in value):
@@ -90,6 +132,8 @@ class Trainable:
     history = None
     _trainer = None
     _compiled_metrics = ()
+    # The metrics by the names that logs have them under.
+    _named_metrics = ()
     _stop = False
 
     # ---- Inputs and outputs
@@ -142,8 +186,8 @@ class Trainable:
             if value is not None and not isinstance(value, (list, tuple, dict)):
                 raise ValueError(f"Expected `{name}` argument to be a list, tuple, or dict. Received instead: {name}={value!r}")
         self._compile(
-            optimizers.get(optimizer), _mapped(loss, losses.get), loss_weights, _mapped(metrics, metric_module.get),
-            _mapped(weighted_metrics, metric_module.get))
+            optimizers.get(optimizer), _mapped(loss, losses.get), loss_weights, _mapped(metrics, metric_module.for_compile),
+            _mapped(weighted_metrics, metric_module.for_compile))
 
     def _compile(self, optimizer, loss, loss_weights, metrics, weighted_metrics):
         names = self.output_names
@@ -153,6 +197,7 @@ class Trainable:
         if len(per_output) != len(names):
             raise ValueError(f"compile: {len(per_output)} losses were given, the model has the outputs {names}")
         self._bind_functions(per_output)
+        optimizer.bind(self)
         options = _c.CompileOptions.new()
         options.optimizer = optimizer._handle.pointer
         kept = [array_of([None if a is None else a._handle for a in per_output])]
@@ -166,7 +211,7 @@ class Trainable:
         made = []
         for what, given in (("metric", metrics), ("weighted_metric", weighted_metrics)):
             pairs = [(m, i) for i, group in enumerate(self._metrics_per_output(given, what + "s")) for m in group]
-            made.append([m for m, _ in pairs])
+            made.append(pairs)
             pointers, count = array_of([m._handle for m, _ in pairs])
             places = (ctypes.c_int32 * max(1, count))(*(i for _, i in pairs))
             kept.append((pointers, places))
@@ -180,7 +225,37 @@ class Trainable:
         self._trainer = make("trainer", lib.xfer_model_compile_all, self._model_handle(), options)
         self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
         self.optimizer, self.loss = optimizer, loss
-        self._compiled_metrics = self._compiled_metrics if keep else tuple(made[0] + made[1])
+        if not keep:
+            self._take_metrics(*made)
+
+    def _take_metrics(self, plain, weighted):
+        """The metrics, (metric, output) pairs, and what the logs call them: the output's name in front where there are several,
+        "weighted_" or a number where a name was met before."""
+        names, seen, named = self.output_names, {}, []
+
+        def numbered(name):
+            count = seen[name] = seen.get(name, -1) + 1
+            return f"{name}_{count}" if count else name
+
+        prefixes = [name + "_" if len(names) > 1 else "" for name in names]
+        for metric, output in plain:
+            named.append((numbered(prefixes[output] + metric.name), metric))
+        for metric, output in weighted:
+            met = prefixes[output] + metric.name in seen
+            named.append((numbered(prefixes[output] + ("weighted_" if met else "") + metric.name), metric))
+        self._compiled_metrics = tuple(metric for metric, _ in plain + weighted)
+        self._named_metrics = named
+
+    def arrays(self):
+        """The figures of metrics that have several, by the names of the logs; xfer_* gives their means."""
+        found = ((name, metric.array()) for name, metric in self._named_metrics)
+        return {name: array for name, array in found if array is not None}
+
+    @property
+    def _directions(self):
+        """Which way a figure of the logs gets better, "up" or "down", where that is known."""
+        known = {name: metric._direction for name, metric in self._named_metrics}
+        return {**{name: "down" for name in self.metrics_names if name not in known}, **known}
 
     def _bind_functions(self, per_output):
         """Tells losses that are functions in Python the shapes they will see."""
@@ -235,9 +310,15 @@ class Trainable:
         self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
         made_loss = Handle(loss.value, "loss")
         self.loss = losses.adopt(made_loss, config["loss"]["class_name"]) if isinstance(config["loss"], dict) else config["loss"]
-        listed = [m for key in ("metrics", "weighted_metrics") for m in _flat(config[key] or [])]
-        names = [m if isinstance(m, str) else m["class_name"] for m in listed]
-        self._compiled_metrics = tuple(metric_module.adopt(Handle(m, "metric"), name) for m, name in zip(metrics, names))
+        handles = iter(metrics)
+        groups = []
+        for key in ("metrics", "weighted_metrics"):
+            listed = config[key] or []
+            per_output = listed if len(self.output_names) > 1 else [listed]
+            groups.append([
+                (metric_module.adopt(Handle(next(handles), "metric"), m if isinstance(m, str) else m["class_name"]), output)
+                for output, group in enumerate(per_output) for m in _flat(group if isinstance(group, list) else [group] if group else [])])
+        self._take_metrics(*groups)
 
     @property
     def metrics(self):
@@ -293,8 +374,8 @@ class Trainable:
 
         x: an array with targets y (several inputs and outputs as lists, or as dicts by name), or a Dataset, or any iterable of
         (x, y[, sample_weight]) batches; a generator that is read only once wants steps_per_epoch for more than one epoch.
-        validation_data: (x, y[, sample_weight]) or batches. stale_trainable: "recompile" takes over `trainable` flags that changed since
-        compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
+        validation_data: (x, y[, sample_weight]) or batches, of which each epoch sees the same first validation_steps.
+        stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
         """
@@ -305,8 +386,12 @@ class Trainable:
         x = self._ready_for(x, y)
         trainer = self._compiled()
         options = _c.FitOptions.new()
-        options.batch_size, options.validation_batch_size = int(batch_size or 0), int(validation_batch_size or 0)
-        options.epochs, options.initial_epoch = max(0, int(epochs)) or _c.NO_EPOCHS, int(initial_epoch)
+        epochs = _whole(epochs, "epochs")
+        options.batch_size = _whole(batch_size or 0, "batch_size")
+        options.validation_batch_size = _whole(validation_batch_size or 0, "validation_batch_size")
+        options.epochs, options.initial_epoch = max(0, epochs) or _c.NO_EPOCHS, _whole(initial_epoch, "initial_epoch")
+        if class_weight is not None and isinstance(x, types.GeneratorType):
+            raise ValueError(f"Argument `class_weight` is not supported for Python generator inputs. Received: class_weight={class_weight}")
         options.no_shuffle, options.verbose = int(not shuffle), _verbosity(verbose)
         options.recompile_stale = int(stale_trainable == "recompile")
         options.cache = _CACHES[cache]
@@ -319,17 +404,21 @@ class Trainable:
                 if feed.arrays is None:
                     raise ValueError("`validation_split` is for arrays, batches were given")
                 options.validation_split = float(validation_split)
-            held = self._validation(run, validation_data, _steps(validation_steps, "validation_steps"))
+            steps = _steps(validation_steps, "validation_steps")
+            rows = None if steps is None else steps * (options.validation_batch_size or options.batch_size or _BATCH)
+            held = self._validation(run, validation_data, steps, rows)
+            if held is None and rows is not None and 0 < options.validation_split < 1:
+                held = feed.split(options.validation_split, rows)
+                feed.fill(options)
             if held is not None:
                 held.fill(options, "validation_")
                 options.validation_split = 0.0
-            elif validation_steps is not None:
-                options.validation_steps = int(validation_steps)
-            history = History()
-            self.history = history
+            given = listed(callbacks)
+            own = [callback for callback in given if isinstance(callback, History)]
+            history = self.history = own[-1] if own else History()
             steps = steps_per_epoch or _batches(x, feed, options.batch_size or _BATCH, options.validation_split)
-            last = [history, _Ends(feed.source, int(epochs))]
-            hooks = Callbacks(run, self, callbacks, last, epochs=int(epochs), steps=steps, verbose=options.verbose)
+            last = ([] if own else [history]) + [_Ends(feed.source, epochs)]
+            hooks = Callbacks(run, self, given, last, epochs=epochs, steps=steps, verbose=options.verbose)
             hooks.fill(options)
             result = ctypes.c_void_p()
             status = lib.xfer_trainer_fit(trainer, options, result)
@@ -339,14 +428,21 @@ class Trainable:
             del kept
             return history
 
-    def _validation(self, run, data, steps):
+    def _validation(self, run, data, steps, rows):
+        """The same first steps of the data, `rows` of arrays, in every epoch."""
         if data is None:
             return None
         if isinstance(data, tuple) or (isinstance(data, list) and len(data) in (2, 3) and not is_batches(data)):
             if len(data) not in (2, 3):
                 raise ValueError(f"`validation_data` is to be (x, y) or (x, y, sample_weight), {len(data)} elements were given")
-            return Feed(run, self, *(*data, None)[:3], steps=steps)
-        return Feed(run, self, data, steps=steps)
+            parts = (*data, None)[:3]
+        else:
+            parts = data, None, None
+        held = Feed(run, self, *parts, steps=steps, anew=True)
+        if held.arrays is not None and rows is not None:
+            held.cut(0, rows)
+            held.steps = None
+        return held
 
     # ---- evaluate and predict
 
@@ -358,7 +454,7 @@ class Trainable:
         x = self._ready_for(x, y)
         trainer = self._compiled()
         options = _c.FitOptions.new()
-        options.batch_size, options.verbose = int(batch_size or 0), _verbosity(verbose)
+        options.batch_size, options.verbose = _whole(batch_size or 0, "batch_size"), _verbosity(verbose)
         with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:
             feed = Feed(run, self, x, y, sample_weight, _steps(steps, "steps"))
             feed.fill(options)
@@ -368,29 +464,64 @@ class Trainable:
             length, buffer = ctypes.c_size_t(), ctypes.create_string_buffer(1 << 16)
             status = lib.xfer_trainer_evaluate(trainer, options, buffer, len(buffer), length)
             run.finish(status)
-        return self._figures(self.ordered(json.loads(buffer.value)), return_dict)
+        return self._figures(json.loads(buffer.value), return_dict)
 
     def _figures(self, logs, return_dict):
+        logs = {**self.ordered(logs), **self.arrays()}
         if return_dict:
             return logs
         values = list(logs.values())
         return values[0] if len(values) == 1 else values
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """The outputs for all rows of arrays, or for all batches of an iterable: an array, or a list or dict as the model's outputs."""
+        """The outputs for all rows of arrays, or for all batches of an iterable: an array, or a list or dict as the model's outputs.
+
+        For callbacks that hear on_predict_batch_end, whose logs have the batch's "outputs", batches run one by one and without a
+        progress bar.
+        """
         x = self._ready_for(x, None)
+        given = listed(callbacks)
+        if any(hears(callback, "on_predict_batch_end") for callback in given):
+            return self._predict_one_by_one(x, _whole(batch_size or _BATCH, "batch_size"), _steps(steps, "steps"), given)
         options = _c.FitOptions.new()
-        options.batch_size, options.verbose = int(batch_size or 0), _verbosity(verbose)
+        options.batch_size, options.verbose = _whole(batch_size or 0, "batch_size"), _verbosity(verbose)
         with Run() as run:
             feed = Feed(run, self, x, steps=_steps(steps, "steps"), targets=False)
             feed.fill(options)
             total = steps or _batches(x, feed, options.batch_size or _BATCH)
-            hooks = Callbacks(run, self, callbacks, epochs=1, steps=total, verbose=options.verbose)
+            hooks = Callbacks(run, self, given, epochs=1, steps=total, verbose=options.verbose)
             hooks.fill(options)
-            names = self.output_names
-            pointers, count = (ctypes.c_void_p * len(names))(), ctypes.c_size_t()
-            run.finish(lib.xfer_model_predict_all(self._model_handle(), options, pointers, len(names), count))
-        arrays = [take(Handle(pointer, "tensor")) for pointer in pointers]
+            return self._nested(self._outputs_of(options, run.finish))
+
+    def _outputs_of(self, options, finish):
+        """The outputs for the data of the options, a list of arrays."""
+        names = self.output_names
+        pointers, count = (ctypes.c_void_p * len(names))(), ctypes.c_size_t()
+        finish(lib.xfer_model_predict_all(self._model_handle(), options, pointers, len(names), count))
+        return [take(Handle(pointer, "tensor")) for pointer in pointers]
+
+    def _predict_one_by_one(self, x, size, steps, callbacks):
+        feed = Feed(None, self, iter(x) if isinstance(x, Dataset) else x, steps=steps, targets=False)
+        own = (callback.hooks() if isinstance(callback, LibraryCallback) else callback for callback in callbacks)
+        total = steps or _batches(x, feed, size)
+        hooks = CallbackList([callback for callback in own if callback is not None], model=self, epochs=1, steps=total, verbose=0)
+        hooks.on_predict_begin()
+        parts = []
+        for index, inputs in enumerate(feed.inputs(size)):
+            hooks.on_predict_batch_begin(index)
+            options = _c.FitOptions.new()
+            pointers, options.input_count = array_of(inputs)
+            options.inputs = ctypes.cast(pointers, ctypes.POINTER(ctypes.c_void_p))
+            options.batch_size = max(1, len(view_of(inputs[0])))
+            parts.append(self._outputs_of(options, check))
+            hooks.on_predict_batch_end(index, logs={"outputs": self._nested(parts[-1])})
+        hooks.on_predict_end()
+        if not parts:
+            raise error(DATA, "predict: the data set gave no batch")
+        return self._nested([np.concatenate(output) for output in zip(*parts)])
+
+    def _nested(self, arrays):
+        """Arrays, one an output, as the model's outputs were given."""
         if getattr(self, "_output_keys", None):
             return dict(zip(self._output_keys, arrays))
         return arrays[0] if len(arrays) == 1 else arrays
@@ -419,7 +550,7 @@ class Trainable:
         feed.fill(options)
         logs = json.loads(text_once(lib.xfer_trainer_run_batch, trainer, options, training, capacity=1 << 16))
         del kept
-        return self._figures(self.ordered(logs), return_dict)
+        return self._figures(logs, return_dict)
 
 
 class _Ends(Callback):
@@ -441,8 +572,6 @@ def _batches(x, feed, batch_size, split=0.0):
     """Batches of an epoch, None where nobody knows."""
     if feed.arrays is None:
         return len(x) if hasattr(x, "__len__") else None
-    from .tensor import view_of
-
     count = len(view_of(feed.arrays[0][0]))
     kept = math.floor(count * (1 - split)) if split else count
     return math.ceil(kept / batch_size) if batch_size > 0 else None

@@ -8,10 +8,11 @@ import numpy as np
 from ._c import lib
 from ._errors import UNSUPPORTED, check, error
 from ._handle import encode, make
+from .backend import clear_session
 from .data import Dataset
 from .tensor import constant, take
 
-__all__ = ["image_dataset_from_directory", "img_to_array", "load_img", "set_random_seed", "to_categorical"]
+__all__ = ["clear_session", "image_dataset_from_directory", "img_to_array", "load_img", "set_random_seed", "to_categorical"]
 
 
 def set_random_seed(seed):

@@ -1,11 +1,12 @@
 """What the architectures share."""
 
+import json
 import os
 
 import numpy as np
 
 from .._c import lib
-from .._errors import UNSUPPORTED, error
+from .._errors import NOT_FOUND, UNSUPPORTED, error
 from .._handle import encode, make
 from ..models import _from_handle
 from ..tensor import Tensor, data_handle, take
@@ -44,3 +45,33 @@ def preprocess(architecture, x, data_format):
     if isinstance(x, Tensor):
         return Tensor(handle, shape=pixels.shape, terms=[])
     return take(handle).reshape(pixels.shape)
+
+
+_INDEX = "imagenet_class_index.json"
+
+
+def decode_predictions(preds, top=5):
+    """The likeliest classes of each row of 1000 probabilities: (class name, description, score), the best first.
+
+    The names come from imagenet_class_index.json, which Keras keeps in ~/.keras/models; the folder XFER_WEIGHTS is searched first. Nothing
+    is downloaded.
+    """
+    preds = np.asarray(preds)
+    if preds.ndim != 2 or preds.shape[1] != 1000:
+        raise ValueError(
+            "`decode_predictions` expects a batch of predictions (i.e. a 2D array of shape (samples, 1000)). "
+            f"Received array with shape: {preds.shape}")
+    index = _class_index()
+    return [[(*index[str(i)], row[i]) for i in row.argsort()[-top:][::-1]] for row in preds]
+
+
+def _class_index():
+    given = os.environ.get("XFER_WEIGHTS")
+    home = os.environ.get("KERAS_HOME") or os.path.expanduser("~/.keras")
+    folders = ([os.path.dirname(given) if os.path.isfile(given) else given] if given else []) + [os.path.join(home, "models")]
+    for folder in folders:
+        path = os.path.join(folder, _INDEX)
+        if os.path.isfile(path):
+            with open(path, encoding="utf-8") as file:
+                return json.load(file)
+    raise error(NOT_FOUND, f"decode_predictions: {_INDEX} with the names of the classes is in none of {', '.join(folders)}; put it there")

@@ -2,9 +2,9 @@
 
 from ..layers import Rescaling
 from ..symbol import Symbol
-from ._application import create, preprocess
+from ._application import create, decode_predictions, preprocess
 
-__all__ = ["EfficientNetLite0", "preprocess_input"]
+__all__ = ["EfficientNetLite0", "decode_predictions", "preprocess_input"]
 
 
 def EfficientNetLite0(

@@ -2,9 +2,9 @@
 
 from ..layers import ChannelReorder, Rescaling
 from ..symbol import Symbol
-from ._application import create, preprocess
+from ._application import create, decode_predictions, preprocess
 
-__all__ = ["SqueezeNet", "preprocess_input"]
+__all__ = ["SqueezeNet", "decode_predictions", "preprocess_input"]
 
 
 def SqueezeNet(

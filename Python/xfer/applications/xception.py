@@ -2,9 +2,9 @@
 
 from ..layers import Rescaling
 from ..symbol import Symbol
-from ._application import create, preprocess
+from ._application import create, decode_predictions, preprocess
 
-__all__ = ["Xception", "preprocess_input"]
+__all__ = ["Xception", "decode_predictions", "preprocess_input"]
 
 
 def Xception(

@@ -9,6 +9,7 @@ learning_rate is a float, a schedule, or a function without arguments that gives
 
 import functools
 import inspect
+import numbers
 
 from .._objects import adopted, resolve
 from . import schedules
@@ -25,6 +26,13 @@ _SHARED = {
 }
 # Read by keyword alone: "learning_rate_multipliers" is ours, "decay" of old files means nothing any more.
 _EXTRA = ("learning_rate_multipliers", "decay")
+
+
+def _multiplier(pair):
+    good = not isinstance(pair, str) and len(pair) == 2 and isinstance(pair[0], str) and pair[0] != ""
+    if not good or isinstance(pair[1], bool) or not isinstance(pair[1], numbers.Real):
+        raise ValueError(f"learning_rate_multipliers wants pairs of a pattern and a number, {pair!r} was given")
+    return [pair[0], float(pair[1])]
 
 
 def _optimizer(cls):
@@ -47,7 +55,7 @@ def _optimizer(cls):
         if strangers:
             raise ValueError(f"Argument(s) not recognized: {strangers}")
         if extra.get("learning_rate_multipliers"):
-            values["learning_rate_multipliers"] = [list(pair) for pair in extra["learning_rate_multipliers"]]
+            values["learning_rate_multipliers"] = [_multiplier(pair) for pair in extra["learning_rate_multipliers"]]
         self._make(cls.__name__, values)
 
     constructor.__signature__ = signature
@@ -176,4 +184,6 @@ def serialize(optimizer):
 
 def adopt(handle, class_name):
     """The object for one the library made, as when a model is loaded."""
-    return adopted(handle, class_name, Optimizer, globals())
+    made = adopted(handle, class_name, Optimizer, globals())
+    made._class_name, made._is_used = class_name, True
+    return made

@@ -3,6 +3,7 @@
 import ctypes
 import math
 import numbers
+import re
 import warnings
 
 import numpy as np
@@ -20,6 +21,11 @@ from .schedules import LearningRateSchedule, get as schedule_of
 def _of_library(schedule):
     """Whether the library computes this schedule; those of the program are asked through a callback."""
     return type(schedule).__module__ == LearningRateSchedule.__module__ and type(schedule) is not LearningRateSchedule
+
+
+def _fits(pattern, path):
+    """Whether a path is what a pattern says: "*" is any text, "?" any character."""
+    return re.fullmatch("".join({"*": ".*", "?": "."}.get(c) or re.escape(c) for c in pattern), path, re.DOTALL) is not None
 
 
 class StateVariable:
@@ -65,13 +71,70 @@ class StateVariable:
         return f"<xfer optimizer variable path={self.path} shape={self.shape}>"
 
 
+class _Rate(float):
+    """The learning rate as a number, which numpy() reads anew and assign() sets."""
+
+    def __new__(cls, optimizer, value):
+        made = super().__new__(cls, value)
+        made._optimizer = optimizer
+        return made
+
+    shape, dtype = (), "float32"
+
+    def numpy(self):
+        return np.float32(self._optimizer.learning_rate)
+
+    value = property(numpy)
+
+    def assign(self, value):
+        self._optimizer.learning_rate = value
+        return self._optimizer.learning_rate
+
+    def __reduce__(self):
+        # A copy is a number alone.
+        return float, (float(self),)
+
+
+class _Steps(int):
+    """The steps taken as a number, which numpy() reads anew and assign() sets."""
+
+    def __new__(cls, optimizer, value):
+        made = super().__new__(cls, value)
+        made._optimizer = optimizer
+        return made
+
+    shape, dtype = (), "int64"
+
+    def numpy(self):
+        return np.int64(self._optimizer.iterations)
+
+    value = property(numpy)
+
+    def assign(self, value):
+        self._optimizer.variables[0].assign(value)
+        return self._optimizer.iterations
+
+    def __reduce__(self):
+        return int, (int(self),)
+
+
 class Optimizer(Configured):
-    """Moves weights along gradients. Made as Adam(...), SGD(...) and so on."""
+    """Moves weights along gradients. Made as Adam(...), SGD(...) and so on.
+
+    Its arguments are attributes (`optimizer.beta_1`), which may be set until it is compiled into a model or builds its slots.
+    """
 
     kind = "optimizer"
     _schedule = None
+    # What it was made with; None of one that came with a model.
+    _arguments = None
+    # Whether a model or slots depend on the optimizer as it is.
+    _is_used = False
+    _has_slots = False
+    _problem = None
 
     def _make(self, class_name, config):
+        self._class_name, self._arguments = class_name, dict(config)
         rate = config["learning_rate"]
         if isinstance(rate, dict):
             rate = schedule_of(rate)
@@ -106,10 +169,38 @@ class Optimizer(Configured):
         self._callback = _c.ScheduleFunction(ask)
         check(lib.xfer_optimizer_set_schedule(self._handle, self._callback, None, _c.DestroyFunction()))
 
+    def __getattr__(self, name):
+        # Asked for what is not there otherwise; never for what this class itself keeps.
+        if not name.startswith("_") and "_handle" in self.__dict__:
+            config = self.get_config()
+            if name in config:
+                return config[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name, value):
+        known = not name.startswith("_") and "_handle" in self.__dict__ and not isinstance(getattr(type(self), name, None), property)
+        config = self.get_config() if known else {}
+        if name not in config:
+            super().__setattr__(name, value)
+        elif self._is_used or self.iterations:
+            raise AttributeError(
+                f"{type(self).__name__}: '{name}' cannot be set any more, the optimizer is in use; make another one and compile with it")
+        else:
+            self._make(self._class_name, {**self._arguments, name: value})
+
+    @property
+    def name(self):
+        return self.get_config()["name"]
+
+    @property
+    def built(self):
+        """Whether it has the slots of its weights."""
+        return self._has_slots or self.iterations > 0
+
     @property
     def learning_rate(self):
         """The rate of the next step; may be set at any time unless a schedule gives it."""
-        return fill_int(lib.xfer_optimizer_get_learning_rate, self._handle, kind=ctypes.c_double)
+        return _Rate(self, fill_int(lib.xfer_optimizer_get_learning_rate, self._handle, kind=ctypes.c_double))
 
     @learning_rate.setter
     def learning_rate(self, value):
@@ -120,11 +211,22 @@ class Optimizer(Configured):
         if isinstance(value, bool) or not isinstance(value, numbers.Real) and np.ndim(value) != 0:
             raise ValueError(f"learning_rate is to be a number, {value!r} was given")
         check(lib.xfer_optimizer_set_learning_rate(self._handle, float(value)))
+        if self._arguments is not None:
+            self._arguments["learning_rate"] = float(value)
 
     @property
     def iterations(self):
         """The updates done; with gradient accumulation, full rounds of it."""
-        return fill_int(lib.xfer_optimizer_iterations, self._handle, kind=ctypes.c_uint64)
+        return _Steps(self, fill_int(lib.xfer_optimizer_iterations, self._handle, kind=ctypes.c_uint64))
+
+    def bind(self, model):
+        """What compile() does with its optimizer: the arguments are settled, and the patterns of rates have to fit weights."""
+        paths = [weight.path for weight in model.weights]
+        for pattern, _ in self.get_config().get("learning_rate_multipliers") or []:
+            if paths and not any(_fits(pattern, path) for path in paths):
+                raise ValueError(
+                    f"learning_rate_multipliers: the pattern {pattern!r} fits no weight of '{model.name}', which has {', '.join(paths[:8])}")
+        self._is_used = True
 
     # ---- Steps
 
@@ -142,8 +244,9 @@ class Optimizer(Configured):
         owners = [None if g is None else data_handle(g, keep_integers=False) for g, _ in pairs]
         gradients, count = array_of(owners)
         weights, _ = array_of([weight._handle for _, weight in pairs])
+        self._is_used = self._has_slots = True
         status = lib.xfer_optimizer_apply(self._handle, gradients, weights, count)
-        problem, self._problem = getattr(self, "_problem", None), None
+        problem, self._problem = self._problem, None
         if problem is not None:
             raise problem
         check(status)
@@ -164,17 +267,20 @@ class Optimizer(Configured):
         """Makes the slots for these weights, as the first step does by itself."""
         handles, count = array_of([weight._handle for weight in variables])
         check(lib.xfer_optimizer_build(self._handle, handles, count))
+        self._is_used = self._has_slots = True
 
     def rebind(self, variables, keep_slots=True):
         """Ties the optimizer to other weights, after `trainable` changed for example. Kept slots stay with their weights and the
         steps go on; new slots start at zero. Xfer's own."""
         handles, count = array_of([weight._handle for weight in variables])
         check(lib.xfer_optimizer_rebind(self._handle, handles, count, bool(keep_slots)))
+        self._is_used = self._has_slots = True
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Keeps weights out of weight decay: these, and those whose name contains one of these texts. Before the first step."""
         handles, count = array_of([weight._handle for weight in var_list or []])
         check(lib.xfer_optimizer_exclude_from_weight_decay(self._handle, handles, count, encode(list(var_names or []))))
+        self._is_used = True
 
     def finalize_variable_values(self, var_list=None):
         """With use_ema: writes the moving averages over the weights, as `fit` does when it ends."""

@@ -32,6 +32,7 @@ let plugins: [(product: String, target: Target)] = [
   ("xfer-simd-avx2", plugin("SIMDAVX2", path: "Plugins/Variants/SIMD-avx2", march: "x86-64-v3", defines: ["XFER_ISA_AVX2"])),
   ("xfer-simd-baseline", plugin("SIMDBaseline", path: "Plugins/Variants/SIMD-baseline")),
   ("xfer-blas", plugin("BLASPlugin", path: "Plugins/BLAS", dependencies: ["CPluginMath", "CBLASLoader"])),
+  ("xfer-onednn", plugin("OneDNNPlugin", path: "Plugins/OneDNN", dependencies: ["COneDNN"])),
   ("xfer-hdf5", plugin("HDF5Plugin", path: "Plugins/HDF5", dependencies: ["CHDF5"])),
   ("xfer-images", plugin("ImagesPlugin", path: "Plugins/Images", dependencies: ["CTurboJPEG", "CPNG"])),
   ("xfer-zip", plugin("ZipPlugin", path: "Plugins/Zip", dependencies: ["CZip"])),
@@ -67,6 +68,7 @@ let package = Package(
     .target(name: "CXfer"),
     .target(name: "CPluginSupport", path: "Plugins/CPluginSupport"),
     .systemLibrary(name: "CBLASLoader", path: "Plugins/BLAS/CBLASLoader"),
+    .systemLibrary(name: "COneDNN", path: "Plugins/OneDNN/COneDNN"),
     .systemLibrary(name: "CHDF5", path: "Plugins/HDF5/CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .systemLibrary(
       name: "CTurboJPEG", path: "Plugins/Images/CTurboJPEG", pkgConfig: "libturbojpeg", providers: [.apt(["libturbojpeg0-dev"])]),

@@ -57,9 +57,13 @@ extension Builder {
       let x = try argument(pd, XFER_DNNL_ARG_SRC, XFER_DNNL_SRC, at: .input(0, offset: 0))
       let kernel = p.weights.rank > 0 ? try weights(problem, packed, pd) : nil
       let bias = p.bias.rank > 0 ? try plain(XFER_DNNL_ARG_BIAS, p.bias, input: 2) : nil
-      let first = library.pointee.major == 2 ? XFER_DNNL_ARG_FIRST_POST_OP_V2 : XFER_DNNL_ARG_FIRST_POST_OP_V3
-      let residual = p.residual != 0 ? try plain(first | XFER_DNNL_ARG_OPERAND, p.dst, input: op.inputCount - 1) : nil
-      try step(pd, x, kernel, bias, residual, try argument(pd, XFER_DNNL_ARG_DST, XFER_DNNL_DST, at: .output(0)))
+      let y = try argument(pd, XFER_DNNL_ARG_DST, XFER_DNNL_DST, at: .output(0))
+      // The library adds to what is there. (It can read another tensor instead, but version 2.6 reads beside it where rows are short.)
+      if p.residual != 0 {
+        let residual = try plainMemory(p.dst, at: .input(op.inputCount - 1, offset: 0))
+        try reorder(p.dst, nil, nil, from: residual, to: y.memory)
+      }
+      try step(pd, x, kernel, bias, y)
     }
   }
 

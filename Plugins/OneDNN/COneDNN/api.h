@@ -21,7 +21,7 @@ enum { XFER_DNNL_RUNTIME_SEQUENTIAL = 1, XFER_DNNL_RUNTIME_OMP = 2 };
 enum { XFER_DNNL_MAX_DIMS = 12, XFER_DNNL_F32 = 3, XFER_DNNL_CPU = 1, XFER_DNNL_IN_ORDER = 1, XFER_DNNL_ANY = 1, XFER_DNNL_BLOCKED = 2 };
 enum { XFER_DNNL_SCRATCHPAD_USER = 1, XFER_DNNL_FPMATH_STRICT = 0 };
 enum { XFER_DNNL_TRAINING = 64, XFER_DNNL_INFERENCE = 96 };
-enum { XFER_DNNL_DIRECT = 1, XFER_DNNL_POOL_MAX = 511, XFER_DNNL_POOL_AVERAGE = 1023, XFER_DNNL_ADD = 131056 };
+enum { XFER_DNNL_DIRECT = 1, XFER_DNNL_POOL_MAX = 511, XFER_DNNL_POOL_AVERAGE = 1023 };
 enum { XFER_DNNL_RELU_V2 = 31, XFER_DNNL_RELU_V3 = 32, XFER_DNNL_CLIP_V2 = 255, XFER_DNNL_CLIP_V3 = 46 };
 enum { XFER_DNNL_ISA_SSE41 = 0x1, XFER_DNNL_ISA_AVX2 = 0x7 };
 enum { /* queries */
@@ -30,9 +30,9 @@ enum { /* queries */
   XFER_DNNL_ARGUMENT = 255, XFER_DNNL_PADDED_DIMS = 260, XFER_DNNL_FORMAT_KIND = 262, XFER_DNNL_BLOCK_COUNT = 263,
   XFER_DNNL_BLOCK_SIZES = 264, XFER_DNNL_BLOCK_DIMS = 265 };
 enum { /* arguments of an execution */
-  XFER_DNNL_ARG_SRC = 1, XFER_DNNL_ARG_OPERAND = 2, XFER_DNNL_ARG_DST = 17, XFER_DNNL_ARG_WEIGHTS = 33, XFER_DNNL_ARG_BIAS = 41,
+  XFER_DNNL_ARG_SRC = 1, XFER_DNNL_ARG_DST = 17, XFER_DNNL_ARG_WEIGHTS = 33, XFER_DNNL_ARG_BIAS = 41,
   XFER_DNNL_ARG_WORKSPACE = 64, XFER_DNNL_ARG_SCRATCHPAD = 80, XFER_DNNL_ARG_DIFF_SRC = 129, XFER_DNNL_ARG_DIFF_DST = 145,
-  XFER_DNNL_ARG_DIFF_WEIGHTS = 161, XFER_DNNL_ARG_FIRST_POST_OP_V2 = 16384, XFER_DNNL_ARG_FIRST_POST_OP_V3 = 32768 };
+  XFER_DNNL_ARG_DIFF_WEIGHTS = 161 };
 
 typedef const int64_t *xfer_dnnl_dims;
 
@@ -73,7 +73,6 @@ typedef struct {
   F(int, primitive_attr_set_post_ops, (void *attr, const void *post_ops)) \
   F(int, post_ops_create, (void **post_ops)) \
   F(int, post_ops_destroy, (void *post_ops)) \
-  F(int, post_ops_append_binary, (void *post_ops, int kind, xfer_dnnl_md operand)) \
   F(int, reorder_primitive_desc_create, (void **pd, xfer_dnnl_md from, void *engine, xfer_dnnl_md to, void *other, const void *attr)) \
   F(int, set_max_cpu_isa, (int isa)) \
   F(int, get_effective_cpu_isa, (void))
@@ -116,7 +115,7 @@ typedef struct {
     xfer_dnnl_dims strides, xfer_dnnl_dims window, xfer_dnnl_dims dilates, xfer_dnnl_dims before, xfer_dnnl_dims after, \
     const void *forward, const void *attr))
 
-/* The library's functions. post_ops_append_eltwise has a scale in version 2 and none in version 3. */
+/* The library's functions. The two without a type have other parameters in version 2 than in version 3. */
 typedef struct xfer_dnnl {
   int   major;
   void *engine;
@@ -125,7 +124,7 @@ typedef struct xfer_dnnl {
   XFER_DNNL_V2(FIELD)
   XFER_DNNL_V3(FIELD)
 #undef FIELD
-  void *post_ops_append_eltwise;
+  void *post_ops_append_eltwise, *post_ops_append_sum;
   void (*omp_set_num_threads)(int); /* both NULL where the library runs on the caller's thread alone */
   int  (*omp_get_max_threads)(void);
   char version[32];

@@ -13,7 +13,7 @@ typedef struct {
   int kind, direction, algorithm;
   xfer_dnnl_tensor src, weights, bias, dst;
   int64_t strides[2], dilates[2], window[2], before[2], after[2];
-  int   residual;          /* added before the activation */
+  int   residual;          /* what dst holds already is added before the activation */
   int   relu, clip;        /* clip: also an upper bound   */
   float slope, top;
 } xfer_dnnl_problem;
@@ -31,8 +31,13 @@ static inline int xfer_dnnl_eltwise(const xfer_dnnl *d, void *post_ops, int v2, 
   return ((int (*)(void *, int, float, float))d->post_ops_append_eltwise)(post_ops, v3, alpha, beta);
 }
 
+static inline int xfer_dnnl_sum(const xfer_dnnl *d, void *post_ops) {
+  if (d->major == 2) return ((int (*)(void *, float))d->post_ops_append_sum)(post_ops, 1);
+  return ((int (*)(void *, float, int32_t, int))d->post_ops_append_sum)(post_ops, 1, 0, XFER_DNNL_F32);
+}
+
 /* Scratch memory is the caller's, float stays float, and what follows the sums. */
-static inline xfer_dnnl_outcome xfer_dnnl_attributes(const xfer_dnnl *d, const xfer_dnnl_problem *p, xfer_dnnl_md dst, void **attr) {
+static inline xfer_dnnl_outcome xfer_dnnl_attributes(const xfer_dnnl *d, const xfer_dnnl_problem *p, void **attr) {
   void *post_ops = NULL;
   int status = d->primitive_attr_create(attr);
   if (status) return xfer_dnnl_said(status, "dnnl_primitive_attr_create");
@@ -41,7 +46,7 @@ static inline xfer_dnnl_outcome xfer_dnnl_attributes(const xfer_dnnl *d, const x
   if (status) return xfer_dnnl_said(status, "dnnl_primitive_attr_set_scratchpad_mode");
   if (!p || p->direction != XFER_DNNL_FORWARD || !(p->residual || p->relu)) return xfer_dnnl_said(0, NULL);
   status = d->post_ops_create(&post_ops);
-  if (!status && p->residual) status = d->post_ops_append_binary(post_ops, XFER_DNNL_ADD, dst);
+  if (!status && p->residual) status = xfer_dnnl_sum(d, post_ops);
   if (!status && p->relu && !(p->clip && p->slope == 0)) status = xfer_dnnl_eltwise(d, post_ops, XFER_DNNL_RELU_V2, XFER_DNNL_RELU_V3, p->slope, 0);
   if (!status && p->clip)
     status = xfer_dnnl_eltwise(d, post_ops, XFER_DNNL_CLIP_V2, XFER_DNNL_CLIP_V3, p->slope == 0 ? 0 : -__builtin_inff(), p->top);
@@ -130,7 +135,7 @@ static inline xfer_dnnl_outcome xfer_dnnl_describe(const xfer_dnnl *d, const xfe
   xfer_dnnl_outcome outcome = xfer_dnnl_said(status, d->major == 2 ? "dnnl_memory_desc_init" : "dnnl_memory_desc_create");
   xfer_dnnl_mds m = { xfer_dnnl_use(d, &p->src, &src), xfer_dnnl_use(d, &p->weights, &weights), xfer_dnnl_use(d, &p->bias, &bias),
                       xfer_dnnl_use(d, &p->dst, &dst) };
-  if (!outcome.status) outcome = xfer_dnnl_attributes(d, p, m.dst, &attr);
+  if (!outcome.status) outcome = xfer_dnnl_attributes(d, p, &attr);
   if (!outcome.status)
     outcome = d->major == 2 ? xfer_dnnl_describe_v2(d, p, m, attr, forward, pd) : xfer_dnnl_describe_v3(d, p, m, attr, forward, pd);
   if (attr) d->primitive_attr_destroy(attr);
@@ -146,7 +151,7 @@ static inline xfer_dnnl_outcome xfer_dnnl_reorder(const xfer_dnnl *d, const xfer
   xfer_dnnl_made made;
   void *attr = NULL;
   xfer_dnnl_outcome outcome = xfer_dnnl_said(xfer_dnnl_make(d, plain, &made), "dnnl_memory_desc_create_with_strides");
-  if (!outcome.status) outcome = xfer_dnnl_attributes(d, NULL, NULL, &attr);
+  if (!outcome.status) outcome = xfer_dnnl_attributes(d, NULL, &attr);
   if (!from) from = xfer_dnnl_use(d, plain, &made);
   if (!to) to = xfer_dnnl_use(d, plain, &made);
   if (!outcome.status)

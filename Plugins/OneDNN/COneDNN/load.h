@@ -48,7 +48,8 @@ static inline int xfer_dnnl_open_one(xfer_dnnl *d, const char *path, int isa) {
   }
 #undef FIND
   d->post_ops_append_eltwise = dlsym(library, "dnnl_post_ops_append_eltwise");
-  if (!d->post_ops_append_eltwise) return xfer_dnnl_lacks(d, library, path, "dnnl_post_ops_append_eltwise");
+  d->post_ops_append_sum = dlsym(library, "dnnl_post_ops_append_sum");
+  if (!d->post_ops_append_eltwise || !d->post_ops_append_sum) return xfer_dnnl_lacks(d, library, path, "dnnl_post_ops_append_sum");
   if (v->cpu_runtime == XFER_DNNL_RUNTIME_OMP) {
     /* Of the OpenMP the library itself is linked to: a process may have several. */
     d->omp_set_num_threads = (void (*)(int))dlsym(library, "omp_set_num_threads");

@@ -20,6 +20,12 @@ extension Op {
       ? (outputs[0], inputs[1], inputs[0])
       : direction == XFER_DNNL_TO_WEIGHTS ? (inputs[0], outputs[0], inputs[1]) : (inputs[0], inputs[1], outputs[0])
     let s = try expectConvolution(x: x, kernel: kernel, y: y, depthwise: depthwise)
+    // Of a strided image the library copies the rows it wants, in whole registers: beyond the end of what it asked for, and of
+    // sums it then takes too many (2.6 and 3.2 do so).
+    let strided = s.strideH > 1 || s.strideW > 1
+    try require(
+      direction != XFER_DNNL_TO_WEIGHTS || s.kh * s.kw > 1 || !strided || s.groupInput % 16 == 0, XFER_E_UNSUPPORTED,
+      "the gradient of a strided pointwise kernel wants channels in multiples of 16")
 
     let n = rows ?? s.n
     var p = xfer_dnnl_problem()

@@ -58,7 +58,11 @@ static inline int xfer_dnnl_open_one(xfer_dnnl *d, const char *path, int isa) {
   }
   /* It can be set once and before the library's first use, so what counts is what came of it. */
   if (isa) d->set_max_cpu_isa(isa);
-  if (isa && (d->get_effective_cpu_isa() & ~isa)) return xfer_dnnl_refuse(d, library, path, "is in use already, with instructions above XFER_MAX_ISA");
+  int effective = d->get_effective_cpu_isa();
+  if (isa && (effective & ~isa)) return xfer_dnnl_refuse(d, library, path, "is in use already, with instructions above XFER_MAX_ISA");
+  /* Its code for older processors wants aligned buffers. */
+  if ((effective & XFER_DNNL_ISA_AVX2) != XFER_DNNL_ISA_AVX2)
+    return xfer_dnnl_refuse(d, library, path, "serves from AVX2 on, which this processor or XFER_MAX_ISA does not allow");
   int status = d->engine_create(&d->engine, XFER_DNNL_CPU, 0);
   if (status) return xfer_dnnl_refuse(d, library, path, xfer_dnnl_status(status));
   return 1;

@@ -33,6 +33,24 @@ system() {
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# What a part can do without: the library of the onednn backend, if the system has a package of it.
+optional() {
+  has_library 'libdnnl\.so\.[23]' && return
+  local sudo=() name
+  if [ "$(id -u)" -ne 0 ]; then
+    sudo -n true 2>/dev/null || return 0
+    sudo=(sudo -n)
+  fi
+  for name in libdnnl3 libdnnl2; do
+    if apt-cache show "$name" >/dev/null 2>&1; then
+      echo "setup: installing $name (optional)"
+      "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$name" >/dev/null ||
+        echo "setup: $name could not be installed; the onednn backend will be left out"
+      return 0
+    fi
+  done
+}
+
 has_library() { { /sbin/ldconfig -p || ldconfig -p; } 2>/dev/null | grep -q "$1"; }
 
 # The first Python of 3.9 or newer.
@@ -58,7 +76,10 @@ venv() {
 
 for part in "$@"; do
   case "$part" in
-    system) system ;;
+    system)
+      system
+      optional
+      ;;
     python) venv ;;
     *) fail "unknown part '$part'; there are system and python" ;;
   esac

@@ -4,21 +4,22 @@ import CXfer
 /// Packed weights begin with the number of their layout: a kernel prepared for another one refuses them.
 let packedHeader = 64
 
-/// The library's choice of a layout depends on the number of rows and of threads, packed weights must not: they are laid out for these.
+/// What the library chooses depends on the numbers of rows and of threads. Packed weights and the answers of `supports` must not:
+/// they are those for these.
 private let typicalRows = (images: 32, matrix: 256)
-private let typicalThreads: Int32 = 4
+let typicalThreads: Int32 = 4
 
 extension Op {
   /// Lends the layout that constant weights are packed into, with its number: the same for every batch.
   func withPackedLayout<T>(_ library: Library, _ body: (xfer_dnnl_md, UInt64) throws(Refusal) -> T) throws(Refusal) -> T {
     let rows = Int(kind) == XFER_OP_MATMUL ? typicalRows.matrix : typicalRows.images
-    let p = try problem(rows: rows, packed: true)
+    let wanted = try problem(rows: rows, packed: true)
     return try library.pointee.withThreads(typicalThreads) { () throws(Refusal) in
-      try withDescriptor(library, p.described) { (pd, _) throws(Refusal) in
+      try withDescriptor(library, wanted.described) { (pd, _) throws(Refusal) in
         guard let layout = library.pointee.primitive_desc_query_md(pd, Int32(XFER_DNNL_WEIGHTS), 0) else {
           throw refuse(XFER_E_PLUGIN, "dnnl_primitive_desc_query_md of libdnnl gave nothing")
         }
-        let key = xfer_dnnl_layout(library, layout, p.weights.rank)
+        let key = withUnsafePointer(to: wanted.weights) { xfer_dnnl_layout(library, $0, layout) }
         try require(key != 0, XFER_E_UNSUPPORTED, "libdnnl has a layout for these weights that cannot be named")
         return try body(layout, key)
       }

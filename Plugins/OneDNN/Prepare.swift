@@ -56,7 +56,9 @@ extension Builder {
     default:
       let x = try argument(pd, XFER_DNNL_ARG_SRC, XFER_DNNL_SRC, at: .input(0, offset: 0))
       let kernel = p.weights.rank > 0 ? try weights(problem, packed, pd) : nil
-      let bias = p.bias.rank > 0 ? try plain(XFER_DNNL_ARG_BIAS, p.bias, input: 2) : nil
+      let bias =
+        p.bias.rank > 0
+        ? xfer_dnnl_arg(arg: Int32(XFER_DNNL_ARG_BIAS), memory: try plainMemory(p.bias, at: .input(2, offset: 0))) : nil
       let y = try argument(pd, XFER_DNNL_ARG_DST, XFER_DNNL_DST, at: .output(0))
       // The library adds to what is there. (It can read another tensor instead, but version 2.6 reads beside it where rows are short.)
       if p.residual != 0 {
@@ -65,10 +67,6 @@ extension Builder {
       }
       try step(pd, x, kernel, bias, y)
     }
-  }
-
-  private mutating func plain(_ argument: Int, _ tensor: xfer_dnnl_tensor, input: Int) throws(Refusal) -> xfer_dnnl_arg {
-    xfer_dnnl_arg(arg: Int32(argument), memory: try plainMemory(tensor, at: .input(input, offset: 0)))
   }
 
   /// The weights as the primitive wants them; where they are given otherwise, a step before it lays them out in the workspace.

@@ -32,7 +32,7 @@ def load_plugin(path):
 
 
 def set_backend(name):
-    """"auto", "naive", "simd", "blas" or a plugin's name: asked first by what is compiled or first run from now on."""
+    """"auto", "naive", "simd", "onednn", "blas" or a plugin's name: asked first by what is compiled or first run from now on."""
     check(lib.xfer_set_backend(str(name).encode()))
 
 

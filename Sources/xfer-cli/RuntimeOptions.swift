@@ -3,7 +3,7 @@ import Xfer
 
 /// What decides where the arithmetic runs.
 struct RuntimeOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The backend asked first: auto, simd, blas, naive or another plugin's name.", valueName: "name"))
+  @Option(help: ArgumentHelp("The backend asked first: auto, simd, onednn, blas, naive or another plugin's name.", valueName: "name"))
   var backend = "auto"
 
   @Option(help: ArgumentHelp("Threads to compute with; 0 for all cores.", valueName: "n"))

@@ -46,6 +46,9 @@ struct XceptionReferenceTests {
   @Test(.enabled(if: availableBackends.contains("blas"), "skipped: no blas plugin"))
   func featuresOnBLAS() throws { try features("blas", images: 4, limit: 1e-5) }
 
+  @Test(.enabled(if: availableBackends.contains("onednn"), "skipped: no onednn plugin, or no libdnnl"))
+  func featuresOnOneDNN() throws { try features("onednn", images: 4, limit: 1e-5) }
+
   private func features(_ backend: String, images count: Int, limit: Double) throws {
     let wanted = try SharedData.npy("\(Self.folder)/features_f64.npy").rows(0..<count)
     let features = try run(base(), images("input_u8").rows(0..<count), backend: backend)

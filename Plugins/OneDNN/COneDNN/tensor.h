@@ -61,8 +61,9 @@ static inline uint64_t xfer_dnnl_mix(uint64_t key, int64_t value) {
   return key ^ key >> 29;
 }
 
-/* A number for a blocked layout; 0 for one that no field tells. */
-static inline uint64_t xfer_dnnl_layout(const xfer_dnnl *d, xfer_dnnl_md md, int rank) {
+/* A number for what comes of a plain tensor in a blocked layout; 0 for a layout that no field tells. The plain tensor counts as well:
+ * a matrix and its transpose may fill the same blocks, with other numbers. */
+static inline uint64_t xfer_dnnl_layout(const xfer_dnnl *d, const xfer_dnnl_tensor *plain, xfer_dnnl_md md) {
   int kind = 0, blocks = 0;
   const int64_t *padded = NULL, *strides = NULL, *sizes = NULL, *places = NULL;
   if (d->major == 2) {
@@ -77,7 +78,10 @@ static inline uint64_t xfer_dnnl_layout(const xfer_dnnl *d, xfer_dnnl_md md, int
   }
   if (kind != XFER_DNNL_BLOCKED) return 0;
   uint64_t key = xfer_dnnl_mix(0xcbf29ce484222325u, d->major);
-  for (int i = 0; i < rank; i++) key = xfer_dnnl_mix(xfer_dnnl_mix(key, padded[i]), strides[i]);
+  for (int i = 0; i < plain->rank; i++) {
+    key = xfer_dnnl_mix(xfer_dnnl_mix(key, plain->dims[i]), plain->strides[i]);
+    key = xfer_dnnl_mix(xfer_dnnl_mix(key, padded[i]), strides[i]);
+  }
   for (int i = 0; i < blocks; i++) key = xfer_dnnl_mix(xfer_dnnl_mix(key, sizes[i]), places[i]);
   return key ? key : 1;
 }

@@ -53,10 +53,13 @@ func packInput(
     try op.withPackedLayout(dnnl) { (layout, key) throws(Refusal) in
       packed.initializeMemory(as: UInt8.self, repeating: 0, count: packedHeader)
       packed.storeBytes(of: key, as: UInt64.self)
-      try op.expectSuccess(
-        withUnsafePointer(to: plain) {
-          xfer_dnnl_lay_out(dnnl, $0, layout, UnsafeMutableRawPointer(mutating: source), packed + packedHeader)
-        })
+      // The layout was asked for with the typical threads, the work is done by the host's.
+      try dnnl.pointee.withThreads(threadCount()) { () throws(Refusal) in
+        try op.expectSuccess(
+          withUnsafePointer(to: plain) {
+            xfer_dnnl_lay_out(dnnl, $0, layout, UnsafeMutableRawPointer(mutating: source), packed + packedHeader)
+          })
+      }
     }
     return XFER_OK
   } catch {

@@ -152,7 +152,9 @@ func separableCase(_ random: inout Random) -> Case {
   let (h, c) = (shapes.attributes, shapes.x[3])
   var attributes = xfer_separable_conv_attributes()
   attributes.struct_size = sized(xfer_separable_conv_attributes.self)
-  (attributes.stride_h, attributes.stride_w, attributes.dilation_h, attributes.dilation_w) = (h.stride_h, h.stride_w, h.dilation_h, h.dilation_w)
+  (attributes.stride_h, attributes.stride_w, attributes.dilation_h, attributes.dilation_w) = (
+    h.stride_h, h.stride_w, h.dilation_h, h.dilation_w
+  )
   (attributes.pad_top, attributes.pad_bottom) = (h.pad_top, h.pad_bottom)
   (attributes.pad_left, attributes.pad_right) = (h.pad_left, h.pad_right)
   attributes.has_depthwise_bias = random.chance(30) ? 1 : 0
@@ -171,14 +173,16 @@ func separableCase(_ random: inout Random) -> Case {
   let scale: Float = activation.kind == Int32(XFER_ACTIVATION_EXPONENTIAL) ? 0.05 : 1
   let y = [shapes.y[0], shapes.y[1], shapes.y[2], outputs]
   var inputs = [
-    CaseTensor(random: &random, shapes.x, -scale, scale), CaseTensor(random: &random, [shapes.kernel[0], shapes.kernel[1], c, 1], -scale, scale),
+    CaseTensor(random: &random, shapes.x, -scale, scale),
+    CaseTensor(random: &random, [shapes.kernel[0], shapes.kernel[1], c, 1], -scale, scale),
     CaseTensor(random: &random, [1, 1, c, outputs], -scale, scale),
   ]
   if attributes.has_depthwise_bias != 0 { inputs.append(CaseTensor(random: &random, [c])) }
   if attributes.has_bias != 0 { inputs.append(CaseTensor(random: &random, [outputs])) }
   if attributes.has_residual != 0 { inputs.append(CaseTensor(random: &random, y)) }
   var test = Case(XFER_OP_SEPARABLE_CONV2D, inputs, [floats(y)], attributeBytes(attributes), tolerance(activation))
-  test.detail = shapes.detail + detail(activation) + " input \(attributes.input_activation.kind) middle \(attributes.depthwise_activation.kind)"
+  test.detail =
+    shapes.detail + detail(activation) + " input \(attributes.input_activation.kind) middle \(attributes.depthwise_activation.kind)"
   test.constants = 0b110
   attributes.activation = linearActivation
   attributes.depthwise_activation = linearActivation

@@ -15,7 +15,8 @@ import XferCore
   }
 
   /// One function of the input as Keras 3.15.1 writes it. `$` stands for the input.
-  private func model(_ className: String, _ arguments: String, config: String = "", module: String? = "keras.src.ops.numpy") throws -> Model {
+  private func model(_ className: String, _ arguments: String, config: String = "", module: String? = "keras.src.ops.numpy") throws -> Model
+  {
     let module = module.map { #""module": "\#($0)", "# } ?? ""
     let node = arguments.replacingOccurrences(of: "$", with: tensor("i"))
     return try Model.fromJSON(
@@ -68,7 +69,9 @@ import XferCore
   }
 
   @Test func numbersStayWhatTheyAre() {
-    let value: JSONValue = ["float": 0.0, "whole": 1, "small": 1e-7, "text": "a\"\\\n\u{1}é", "none": .double(.infinity), "list": [], "flag": true]
+    let value: JSONValue = [
+      "float": 0.0, "whole": 1, "small": 1e-7, "text": "a\"\\\n\u{1}é", "none": .double(.infinity), "list": [], "flag": true,
+    ]
     #expect(
       value.text() == #"{"flag":true,"float":0.0,"list":[],"none":null,"small":1e-07,"text":"a\"\\\n\u0001é","whole":1}"#)
   }
@@ -79,11 +82,13 @@ import XferCore
     let sgd = try SGD(learningRate: 1)
     sgd.learningRateMultipliers = [("head/*", 0.5)]
     try model.compile(
-      optimizer: sgd, loss: MeanSquaredError(), metrics: ["MeanAbsoluteError", "Precision", "F1Score", "IoU"].map {
+      optimizer: sgd, loss: MeanSquaredError(),
+      metrics: ["MeanAbsoluteError", "Precision", "F1Score", "IoU"].map {
         try Metric.make($0, config: $0 == "IoU" ? ["num_classes": 2, "target_class_ids": [0]] : [:])
       })
     let config = try model.compiled().compileConfig
-    #expect(config["metrics"]?.arrayValue?.compactMap { $0["class_name"]?.stringValue } == ["MeanAbsoluteError", "Precision", "F1Score", "IoU"])
+    #expect(
+      config["metrics"]?.arrayValue?.compactMap { $0["class_name"]?.stringValue } == ["MeanAbsoluteError", "Precision", "F1Score", "IoU"])
     #expect(config["optimizer"]?["config"]?["learning_rate_multipliers"] == nil, "Keras would refuse it")
     #expect(config.text().contains(#""momentum":0.0"#) && config.text().contains(#""learning_rate":1.0"#))
     let path = NSTemporaryDirectory() + "rates-\(UUID()).keras"

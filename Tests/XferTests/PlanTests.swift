@@ -53,6 +53,34 @@ import XferCore
     #expect(activation[0] == activation[1] && activation[0].count == 28)
   }
 
+  /// Both halves of a separable convolution in one op give the bits of two.
+  @Test(.enabled(if: availableBackends.contains("simd"), "skipped: no simd plugin"))
+  func separableConvolutionsAreOneOpWithTheSameBits() throws {
+    for (size, channels, filters) in [(9, 40, 24), (21, 8, 70), (5, 900, 33)] {
+      let input = try Input(shape: [size, size + 1, channels])
+      let convolution = SeparableConv2D(filters: filters, kernelSize: (3, 3), padding: .same)
+      let model = try Model(
+        input, Activation(.relu)(Add()([convolution(Activation(.relu)(input)), Conv2D(filters: filters, kernelSize: 1)(input)])))
+      try fill(model)
+      let x = try randomTensor([3, size, size + 1, channels], seed: 7)
+      func run(keepingHalf: Bool) throws -> (ops: [OpKind], y: [Float]) {
+        let graph = Graph()
+        let value = graph.input(x.description)
+        let y = try model.emit([value], LoweringContext(graph: graph, training: false))
+        var options = Plan.Options()
+        (options.backend, options.kept) = ("simd", [y])
+        if keepingHalf { options.kept += graph.nodes.filter { $0.kind == .depthwiseConv2D }.map { $0.outputs[0] } }
+        let plan = try Plan(graph, options: options)
+        try plan.run([(value, x)])
+        return (plan.steps.map(\.node.kind), try plan.read(y).floats)
+      }
+      let (one, two) = (try run(keepingHalf: false), try run(keepingHalf: true))
+      #expect(one.ops.contains(.separableConv2D) && !one.ops.contains(.depthwiseConv2D))
+      #expect(two.ops.contains(.depthwiseConv2D) && !two.ops.contains(.separableConv2D))
+      #expect(one.y == two.y)
+    }
+  }
+
   @Test func frozenBatchNormIsFolded() throws {
     let model = try block()
     let folded = try plan(model, plastic: [])

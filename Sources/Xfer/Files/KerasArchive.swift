@@ -26,7 +26,9 @@ enum KerasArchive {
       try archive.write(config, text: model.serialized.text())
       var known = model.metadata
       // Keras refuses arguments it does not have: rates by path cannot stand in its own config.
-      if let optimizer = model.trainer?.optimizer, !optimizer.learningRateMultipliers.isEmpty { known[multipliers] = optimizer.multipliersConfig }
+      if let optimizer = model.trainer?.optimizer, !optimizer.learningRateMultipliers.isEmpty {
+        known[multipliers] = optimizer.multipliersConfig
+      }
       if !known.isEmpty { try archive.write(extra, text: JSONValue.object(known).text()) }
       let written = try MappedFile(weightsPath)
       try withExtendedLifetime(written) { try archive.write(weights, UnsafeRawBufferPointer(written.bytes)) }

@@ -39,7 +39,8 @@ struct WeightTransfer {
       throw XferError.shape("\(path): \(first)\(more(complaints.count)); skip_mismatch loads the others")
     }
     if !partial, let first = report.missing.first {
-      throw XferError.notFound("\(path) has no value for weight '\(first)'\(more(report.missing.count)); by_name or skip_mismatch loads what is there")
+      throw XferError.notFound(
+        "\(path) has no value for weight '\(first)'\(more(report.missing.count)); by_name or skip_mismatch loads what is there")
     }
     let values = try found.map { variable, read in
       let value = try read().converted(to: .float32)

@@ -242,7 +242,8 @@ private final class NativeCall {
     let moves = tensors.map { Move(slot: base + $0.slot, place: $0.place, isOutput: $0.isOutput) }
     let clears = outputs.enumerated().compactMap { place, output in output.map { Clear(place: place, bytes: $0.byteCount) } }
     plain = (
-      CMemory(moves, or: Move(slot: base, place: 0, isOutput: false)), moves.count, CMemory(clears, or: Clear(place: 0, bytes: 0)), clears.count
+      CMemory(moves, or: Move(slot: base, place: 0, isOutput: false)), moves.count, CMemory(clears, or: Clear(place: 0, bytes: 0)),
+      clears.count
     )
   }
 

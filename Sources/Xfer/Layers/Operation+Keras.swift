@@ -21,11 +21,15 @@ extension Operation {
         all[name] = KerasOp(className: className, module: "keras.src.ops.\(module)", arguments: arguments, fixed: fixed)
       }
     }
-    add("numpy", [
-      "add", "subtract", "multiply", "maximum", "minimum", "power", "equal", "greater", "greater_equal", "less", "less_equal", "not_equal",
-      "negative", "absolute", "sign", "square", "sqrt", "reciprocal", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "floor", "round",
-      "matmul", "where",
-    ])
+    add(
+      "numpy",
+      [
+        "add", "subtract", "multiply", "maximum", "minimum", "power", "equal", "greater", "greater_equal", "less", "less_equal",
+        "not_equal",
+        "negative", "absolute", "sign", "square", "sqrt", "reciprocal", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "floor",
+        "round",
+        "matmul", "where",
+      ])
     add("numpy", ["sum", "mean", "max", "min", "var", "std"], ["axis", "keepdims"])
     add("numpy", ["clip"], ["x_min", "x_max"])
     add("numpy", ["reshape"], ["newshape"])
@@ -112,12 +116,15 @@ extension Operation {
   /// x[:, a:b]: one dimension but the batch cut down.
   private static func slice(_ config: [String: JSONValue], _ arguments: [JSONValue]) throws -> Layer {
     func refuse() -> XferError {
-      XferError.unsupported("the model takes \(arguments.dropFirst().first?.text() ?? "nothing") of a tensor: one slice of one dimension is supported")
+      XferError.unsupported(
+        "the model takes \(arguments.dropFirst().first?.text() ?? "nothing") of a tensor: one slice of one dimension is supported")
     }
     guard arguments.count == 2, let shape = arguments[0]["config"]?["shape"]?.arrayValue else { throw refuse() }
     var found: (axis: Int, from: Int, count: Int)?
     for (axis, part) in (arguments[1].arrayValue ?? [arguments[1]]).enumerated() {
-      guard part["class_name"]?.stringValue == "__slice__", let bounds = part["config"], bounds["step"]?.intValue ?? 1 == 1 else { throw refuse() }
+      guard part["class_name"]?.stringValue == "__slice__", let bounds = part["config"], bounds["step"]?.intValue ?? 1 == 1 else {
+        throw refuse()
+      }
       let (start, stop) = (bounds["start"]?.intValue, bounds["stop"]?.intValue)
       if start ?? 0 == 0, stop == nil { continue }
       guard found == nil, axis < shape.count, let size = shape[axis].intValue else { throw refuse() }
@@ -179,9 +186,10 @@ extension Operation {
   private static func nested(_ values: ArraySlice<Float>, _ shape: ArraySlice<Int>) -> JSONValue {
     guard let size = shape.first, size > 0 else { return .double(Double(values.first ?? 0)) }
     let step = values.count / size
-    return .array((0..<size).map { i in
-      let begin = values.startIndex + i * step
-      return nested(values[begin..<begin + step], shape.dropFirst())
-    })
+    return .array(
+      (0..<size).map { i in
+        let begin = values.startIndex + i * step
+        return nested(values[begin..<begin + step], shape.dropFirst())
+      })
   }
 }

@@ -55,7 +55,8 @@ public final class LossMetric: MeanMetric {
     }
     // The loss points down, the metric up.
     return LossMetric(
-      loss, ofLogits: ofLogits, kerasName: name, name: try config.string("name", entry.name), keys: keys, sign: name == "CosineSimilarity" ? -1 : 1)
+      loss, ofLogits: ofLogits, kerasName: name, name: try config.string("name", entry.name), keys: keys,
+      sign: name == "CosineSimilarity" ? -1 : 1)
   }
 
   /// Whether it wants the logits behind a sigmoid's or softmax' predictions.

@@ -14,7 +14,9 @@ extension Optimizer {
     }
   }
 
-  private static func fits(_ path: String, _ pattern: String) -> Bool { fits(Array(path.unicodeScalars)[...], Array(pattern.unicodeScalars)[...]) }
+  private static func fits(_ path: String, _ pattern: String) -> Bool {
+    fits(Array(path.unicodeScalars)[...], Array(pattern.unicodeScalars)[...])
+  }
 
   /// Factors for ``learningRateMultipliers`` by which the rate shrinks towards the input: the layer next to the output keeps it, each layer
   /// with weights before has `factor` times the rate of the next (Howard & Ruder 2018).

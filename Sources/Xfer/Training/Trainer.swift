@@ -153,7 +153,8 @@ public final class Trainer {
     func number(_ value: ValueID) throws -> Double { Double(try step.plan.read(value).float32[0]) }
     return Outcome(
       loss: try number(step.total), losses: try step.losses.map { try $0.map(number) ?? 0 },
-      predictions: try step.predictions.map { try step.plan.read($0) }, logits: try step.logits.map { try $0.map { try step.plan.read($0) } })
+      predictions: try step.predictions.map { try step.plan.read($0) },
+      logits: try step.logits.map { try $0.map { try step.plan.read($0) } })
   }
 
   /// The batch with one target and one sample weight for each output.
@@ -229,7 +230,8 @@ public final class Trainer {
       try step.finish()
       options.plastic = trainableWeights
     }
-    warnAboutThreshold(zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
+    warnAboutThreshold(
+      zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
     return Step(
       plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, logits: logits,
       losses: losses, total: penalized, predictionShapes: predictions.map { graph.shape($0) })

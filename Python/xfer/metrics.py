@@ -457,10 +457,12 @@ def for_compile(identifier):
 
 
 def get(identifier):
-    """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric.
+    """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric; None stays None.
 
     "accuracy" and "acc", however they are written, choose by the shapes of targets and predictions.
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if callable(identifier) and not isinstance(identifier, Metric):

@@ -146,7 +146,7 @@ class Metric(Configured):
         """The figure over everything since the last reset: a scalar tensor, or one value a threshold or class."""
         return Tensor(make("tensor", lib.xfer_metric_result_tensor, self._library("result")), terms=[])
 
-    def array(self):
+    def _vector(self):
         """The figures as numpy's, of a metric that has several; None of one that has a single one."""
         if self._handle is not self._native:
             return self._array

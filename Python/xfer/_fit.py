@@ -82,10 +82,10 @@ class _Figures:
 
     def complete(self, event, logs):
         if event == _c.BATCH_END:
-            self.training = self.model.arrays()
+            self.training = self.model._arrays()
             logs.update(self.training)
         elif event == _c.TEST_BATCH_END:
-            self.test = self.model.arrays()
+            self.test = self.model._arrays()
             logs.update(self.test)
         elif event == _c.TEST_END:
             logs.update(self.test)

@@ -1,11 +1,11 @@
 """Keras' layers. Images are NHWC ("channels_last"), kernels (height, width, in, out)."""
 
 from . import layers_more
-from ._layer_configs import deserialize, serialize  # noqa: F401
 from .custom import CustomKernel, Lambda
 from .layer import Layer, configured
 from .layers_more import *  # noqa: F403
 from .symbol import Input
+from ._layer_configs import deserialize, serialize  # noqa: F401
 
 __all__ = [
     "Activation", "Add", "Average", "AveragePooling2D", "BatchNormalization", "ChannelReorder", "Concatenate", "Conv2D",

@@ -146,7 +146,7 @@ class Metric(Configured):
         """The figure over everything since the last reset: a scalar tensor, or one value a threshold or class."""
         return Tensor(make("tensor", lib.xfer_metric_result_tensor, self._library("result")), terms=[])
 
-    def array(self):
+    def _vector(self):
         """The figures as numpy's, of a metric that has several; None of one that has a single one."""
         if self._handle is not self._native:
             return self._array
@@ -457,10 +457,12 @@ def for_compile(identifier):
 
 
 def get(identifier):
-    """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric.
+    """A metric from a string, a class, a function of (y_true, y_pred), a config or a metric; None stays None.
 
     "accuracy" and "acc", however they are written, choose by the shapes of targets and predictions.
     """
+    if identifier is None:
+        return None
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if callable(identifier) and not isinstance(identifier, Metric):

@@ -197,7 +197,7 @@ class Trainable:
         if len(per_output) != len(names):
             raise ValueError(f"compile: {len(per_output)} losses were given, the model has the outputs {names}")
         self._bind_functions(per_output)
-        optimizer.bind(self)
+        optimizer._bind(self)
         options = _c.CompileOptions.new()
         options.optimizer = optimizer._handle.pointer
         kept = [array_of([None if a is None else a._handle for a in per_output])]
@@ -246,9 +246,9 @@ class Trainable:
         self._compiled_metrics = tuple(metric for metric, _ in plain + weighted)
         self._named_metrics = named
 
-    def arrays(self):
-        """The figures of metrics that have several, by the names of the logs; xfer_* gives their means."""
-        found = ((name, metric.array()) for name, metric in self._named_metrics)
+    def _arrays(self):
+        """The figures of metrics that have several, by the names of the logs."""
+        found = ((name, metric._vector()) for name, metric in self._named_metrics)
         return {name: array for name, array in found if array is not None}
 
     @property
@@ -467,7 +467,7 @@ class Trainable:
         return self._figures(json.loads(buffer.value), return_dict)
 
     def _figures(self, logs, return_dict):
-        logs = {**self.ordered(logs), **self.arrays()}
+        logs = {**self.ordered(logs), **self._arrays()}
         if return_dict:
             return logs
         values = list(logs.values())

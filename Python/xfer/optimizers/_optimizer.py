@@ -219,7 +219,7 @@ class Optimizer(Configured):
         """The updates done; with gradient accumulation, full rounds of it."""
         return _Steps(self, fill_int(lib.xfer_optimizer_iterations, self._handle, kind=ctypes.c_uint64))
 
-    def bind(self, model):
+    def _bind(self, model):
         """What compile() does with its optimizer: the arguments are settled, and the patterns of rates have to fit weights."""
         paths = [weight.path for weight in model.weights]
         for pattern, _ in self.get_config().get("learning_rate_multipliers") or []:

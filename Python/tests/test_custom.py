@@ -473,3 +473,29 @@ def test_loss_kernel(keras, line):
     model.compile(keras.optimizers.SGD(0.1), keras.losses.CustomLoss(kernel="squared"))
     history = model.fit(X, truth, epochs=20, verbose=0).history["loss"]
     assert history[-1] < 0.5 * history[0]
+
+
+def test_arity_is_checked_at_registration(library):
+    import xfer as keras
+
+    with pytest.raises(TypeError, match=r"kernel 'narrow' of .* is called with 3 arguments"):
+        keras.register_kernel("narrow", "void(const f32* x, i64 n, f32* y)", lambda x: None)
+    assert "narrow" not in keras.kernels()
+    keras.register_kernel("any", "void(const f32* x, i64 n, f32* y)", lambda *all: None)
+    keras.unregister_kernel("any")
+
+
+def test_attributes_nobody_asked_for_are_refused(library):
+    import xfer as keras
+
+    def scale(x, n, alpha, y):
+        y[...] = alpha * x
+
+    keras.register_kernel("scale", "void(const f32* x, i64 n, f32 alpha, f32* y)", scale)
+    try:
+        x = np.ones((2, 3), np.float32)
+        assert np.asarray(keras.layers.CustomKernel("scale", {"alpha": 2.0})(x)).max() == 2
+        with pytest.raises(ValueError, match="no attribute 'beta'; it has alpha"):
+            keras.layers.CustomKernel("scale", {"alpha": 2.0, "beta": 1.0})(x)
+    finally:
+        keras.unregister_kernel("scale")

@@ -8,6 +8,7 @@ Signatures and the names of parameters: docs/custom-kernels.md.
 """
 
 import ctypes
+import inspect
 import itertools
 import json
 
@@ -84,7 +85,19 @@ def _register(name, signature, function, backward):
     if not callable(function):
         raise TypeError(f"register_kernel: a callable, a ctypes function or an address is wanted, {type(function).__name__} was given")
     document = json.loads(text(lib.xfer_kernel_signature_json, signature.encode(), int(backward)))
+    _check_arity(name, signature, function, len(document["parameters"]))
     register_frame(name, _by_signature(name, document, function), backward)
+
+
+def _check_arity(name, signature, function, count):
+    try:
+        own = inspect.signature(function)
+    except (TypeError, ValueError):  # functions of C know of none
+        return
+    try:
+        own.bind(*range(count))
+    except TypeError:
+        raise TypeError(f"register_kernel: kernel '{name}' of \"{signature}\" is called with {count} arguments, the function takes {own}") from None
 
 
 def register_frame(name, function, backward=False):
@@ -132,8 +145,11 @@ def _array(tensor):
 def _by_signature(name, document, function):
     """A frame function that calls `function` with the parameters of a signature."""
     parameters, result = document["parameters"], document["result"]
+    known = {p["name"] for p in parameters if p["role"] == "attribute"}
 
     def frame(inputs, shapes, attributes):
+        if strangers := sorted(set(attributes) - known):
+            raise ValueError(f"kernel '{name}' has no attribute '{strangers[0]}'; it has {', '.join(sorted(known)) or 'none'}")
         backward = any(p["of"] in ("dx", "dy") for p in parameters)
         own = len(inputs) - 2 if backward else len(inputs)
         if document["inputs"] > own or (not backward and document["inputs"] != own):

@@ -137,7 +137,7 @@ def prepare(layer, values):
     shapes = [(None, *shape[1:]) for shape in shapes]
     composition.build(layer, shapes)
     if "_handle" not in layer.__dict__:
-        layer._handle = composition.trace(layer, shapes, [v.dtype if isinstance(v, Symbol) else "float32" for v in values])
+        layer._adopt_layer(composition.trace(layer, shapes, [v.dtype if isinstance(v, Symbol) else "float32" for v in values]))
 
 
 def unbuilt(layer):
@@ -151,4 +151,7 @@ def build_stack(first, layers):
     shape = first.get_config()["batch_shape"] if first is not None else layers[0].input_shape
     symbol = Input(batch_shape=shape)
     for layer in layers:
+        # The model makes calls of its own: these are for the shapes alone.
+        known = layer._first_call
         symbol = layer(symbol)
+        layer._first_call = known

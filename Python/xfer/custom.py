@@ -84,7 +84,7 @@ class Lambda(Layer):
         config = {"kernel": name, "output_shape": [int(n) for n in shape], "name": self._composition.name, "trainable": self._composition.trainable}
         if not config["output_shape"]:
             raise error(STATE, f"Lambda '{self.name}': the function's output has no dimension besides the batch; keep one, as in x[:, None]")
-        self._handle = make("layer", lib.xfer_layer_create, b"CustomKernel", encode(config))
+        self._adopt_layer(make("layer", lib.xfer_layer_create, b"CustomKernel", encode(config)))
 
 
 def is_composed(function, *symbols):

@@ -4,12 +4,13 @@ import ctypes
 import functools
 import inspect
 import json
+import weakref
 
 import numpy as np
 
 from . import _c
 from ._c import lib
-from ._errors import INVALID_ARGUMENT, SHAPE, UNSUPPORTED, check, error
+from ._errors import INVALID_ARGUMENT, SHAPE, UNSUPPORTED, XferError, check, error
 from ._handle import Handle, array_of, dims_of, encode, fill_int, make, text
 from .symbol import Symbol
 from .tape import current_tape
@@ -18,6 +19,9 @@ from .weight import weight_of
 
 # Class name to Python class, filled as classes are defined: layers found inside models get theirs.
 CLASSES = {}
+
+# Layer objects by the library's number: one object a layer, wherever it is found.
+_objects = weakref.WeakValueDictionary()
 
 
 def settings(scope, signature):
@@ -72,6 +76,9 @@ class Layer:
 
     # What a layer written in Python is made of (composed.Composition).
     _composition = None
+    # The first call on symbols (inputs, outputs), and a model that calls the layer where the library did that.
+    _first_call = _within = None
+    _called = False
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -95,7 +102,11 @@ class Layer:
                 f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type {type(trainable).__name__})")
         if class_name != "InputLayer" and (dtype := config.pop("dtype", None)) not in (None, "float32"):
             raise error(UNSUPPORTED, f"{class_name}: dtype {dtype!r}; layers compute in float32")
-        self._handle = make("layer", lib.xfer_layer_create, class_name.encode(), encode(config))
+        self._adopt_layer(make("layer", lib.xfer_layer_create, class_name.encode(), encode(config)))
+
+    def _adopt_layer(self, handle):
+        self._handle = handle
+        remember(self, handle)
 
     # ---- Identity and config
 
@@ -123,20 +134,91 @@ class Layer:
         return layer
 
     def __getattr__(self, name):
-        # layer.filters, layer.rate ...: what the config says.
+        if isinstance(getattr(type(self), name, None), property):
+            # The property itself refused: once more, for its own message.
+            return getattr(type(self), name).fget(self)
+        # layer.filters, layer.rate ...: what the config says; layer.kernel, layer.gamma ...: weights.
         if not name.startswith("_") and self._composition is None:
+            found = [weight for weight in self.weights if weight.name == name]
+            if len(found) == 1:
+                return found[0]
             config = self.get_config()
             if name in config:
-                value = config[name]
-                return tuple(value) if isinstance(value, list) else value
+                return _as_attribute(name, config[name])
+            if config.get(_OPTIONAL_WEIGHTS.get(name)) is False:
+                return None
         if name == "_handle" and self._composition is not None:
             from .composed import unbuilt
 
             raise unbuilt(self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def __setattr__(self, name, value):
+        # What the config says is the library's: an attribute of Python's own would hide it and change nothing.
+        if name.startswith("_") or self._composition is not None or "_handle" not in self.__dict__ or hasattr(type(self), name):
+            object.__setattr__(self, name, value)
+        elif name in self.get_config():
+            self._set(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def _set(self, name, value):
+        try:
+            check(lib.xfer_layer_set(self._handle, encode({name: value})))
+        except XferError as refusal:
+            if refusal.status != UNSUPPORTED:
+                raise
+            cls = type(self).__name__
+            raise AttributeError(
+                f"{cls} '{self.name}': `{name}` is fixed when the layer is made. Make another one, "
+                f"{cls}.from_config({{**layer.get_config(), \"{name}\": ...}}), and give it the weights by set_weights(layer.get_weights())") from None
+
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
+
+    @property
+    def dtype(self):
+        """The element type of weights and of what is computed."""
+        return "float32"
+
+    compute_dtype = variable_dtype = dtype
+
+    @property
+    def dtype_policy(self):
+        """The element types, all of them float32."""
+        return DTypePolicy("float32")
+
+    @property
+    def built(self):
+        """Whether the weights were made."""
+        if self._composition is not None:
+            return self._composition.built
+        return self._called or self._within is not None or "build_config" in self._serialized()
+
+    @built.setter
+    def built(self, value):
+        if self._composition is None:
+            raise AttributeError(f"{type(self).__name__} '{self.name}' knows itself whether it is built")
+        self._composition.built = bool(value)
+
+    # ---- Symbols
+
+    def _symbols(self, outputs):
+        if self._first_call is not None:
+            return self._first_call[outputs]
+        if self._within is not None:
+            return _one_or_list(self._within._symbols_of(self, outputs))
+        raise AttributeError(f"The layer {self.name} has never been called and thus has no defined {'output' if outputs else 'input'}.")
+
+    @property
+    def input(self):
+        """The symbol, or list of symbols, of the layer's first call."""
+        return self._symbols(False)
+
+    @property
+    def output(self):
+        """What came out of the layer's first call on symbols: Model(model.input, layer.output) computes a feature."""
+        return self._symbols(True)
 
     @property
     def _made(self):
@@ -234,21 +316,33 @@ class Layer:
         if self._composition is not None:
             self._composition.built = True
             return
+        self._called = True
         check(lib.xfer_layer_build(self._handle, *dims_of(shape_argument(input_shape))))
 
     def __call__(self, inputs, training=None):
-        several = isinstance(inputs, (list, tuple)) and any(hasattr(i, "shape") for i in inputs)
-        values = list(inputs) if several else [inputs]
+        values = self._flat_inputs(inputs)
         if training is not None and not isinstance(training, (bool, np.bool_)):
             raise ValueError(f"`training` is None or a bool, {training!r} was given")
         if self._composition is not None:
             self._make(values)
         mode = _c.TRAINING[None if training is None else bool(training)]
-        if any(isinstance(v, Symbol) for v in values):
-            return self._apply(values, mode)
-        return self._compute(values, mode)
+        symbolic = any(isinstance(v, Symbol) for v in values)
+        results = self._pack(self._apply(values, mode) if symbolic else self._compute(values, mode))
+        self._called = True
+        if symbolic and self._first_call is None:
+            self._first_call = inputs, results
+        return results
 
     call = __call__
+
+    def _flat_inputs(self, inputs):
+        """What a call was given, as a list."""
+        several = isinstance(inputs, (list, tuple)) and any(hasattr(i, "shape") for i in inputs)
+        return list(inputs) if several else [inputs]
+
+    def _pack(self, outputs):
+        """What a call gives of a list of outputs."""
+        return _one_or_list(outputs)
 
     def _make(self, values):
         from .composed import prepare
@@ -259,7 +353,15 @@ class Layer:
         if not all(isinstance(s, Symbol) for s in symbols):
             raise TypeError(f"layer '{self.name}' was called on symbols and data together")
         handles, count = array_of([s._handle for s in symbols])
-        return Symbol(make("symbol", lib.xfer_layer_apply, self._handle, handles, count, mode), self, symbols)
+        made = self._all(lib.xfer_layer_apply_all, "symbol", handles, count, mode)
+        return [Symbol(handle, self, symbols) for handle in made]
+
+    def _all(self, function, kind, *arguments):
+        """The handles of all outputs of a call."""
+        capacity = fill_int(lib.xfer_layer_output_count, self._handle, kind=ctypes.c_size_t)
+        outputs, made = (ctypes.c_void_p * capacity)(), ctypes.c_size_t()
+        check(function(self._handle, *arguments, outputs, capacity, ctypes.byref(made)))
+        return [Handle(pointer, kind) for pointer in outputs[: made.value]]
 
     def _compute(self, values, mode):
         tape = current_tape()
@@ -268,15 +370,17 @@ class Layer:
             values = [v if isinstance(v, Tensor) else np.array(v) for v in values]
         owners = [data_handle(v) for v in values]
         handles, count = array_of(owners)
-        return Tensor(make("tensor", lib.xfer_layer_call, self._handle, handles, count, mode, tape))
+        return [Tensor(handle) for handle in self._all(lib.xfer_layer_call_all, "tensor", handles, count, mode, tape)]
 
     def compute_output_shape(self, input_shape):
         """The output's shape for inputs of this shape; builds the layer if need be."""
         from .symbol import Input
 
+        several = len(input_shape) > 0 and all(isinstance(shape, (tuple, list)) for shape in input_shape)
+        symbols = [Input(batch_shape=shape_argument(shape)) for shape in (input_shape if several else [input_shape])]
         if self._composition is not None:
-            return self(Input(batch_shape=shape_argument(input_shape))).shape
-        return self._apply([Input(batch_shape=shape_argument(input_shape))], _c.TRAINING[None]).shape
+            self._make(symbols)
+        return _one_or_list([symbol.shape for symbol in self._apply(symbols, _c.TRAINING[None])])
 
 
 def configured(cls):
@@ -294,14 +398,54 @@ def configured(cls):
     return cls
 
 
-def wrap(handle):
-    """A layer object for a layer that C handed out: of its Python class, or a model over its layers."""
-    if fill_int(lib.xfer_layer_sublayer_count, handle, kind=ctypes.c_size_t):
-        from .models import InnerModel
+class DTypePolicy:
+    """Which element types a layer has."""
 
-        return InnerModel(handle)
+    def __init__(self, name):
+        self.name = self.compute_dtype = self.variable_dtype = name
+
+    def __repr__(self):
+        return f'<DTypePolicy "{self.name}">'
+
+
+# Weights that a flag in the config leaves out.
+_OPTIONAL_WEIGHTS = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+
+
+def _as_attribute(name, value):
+    """A value of a config as Keras' layers have it: objects for descriptions, tuples for lists."""
+    from . import activations, constraints, initializers, regularizers
+
+    if name == "activation":
+        arguments = value.get("arguments") if isinstance(value, dict) else None
+        function = activations.get(value)
+        return functools.wraps(function)(functools.partial(function, **arguments)) if arguments else function
+    for ending, module in (("_initializer", initializers), ("_regularizer", regularizers), ("_constraint", constraints)):
+        if name.endswith(ending):
+            return module.get(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _one_or_list(values):
+    return values[0] if len(values) == 1 else values
+
+
+def remember(layer, handle):
+    """Makes `layer` the one object of the library's layer."""
+    _objects[fill_int(lib.xfer_layer_id, handle, kind=ctypes.c_uint64)] = layer
+
+
+def layer_of(handle):
+    """The one object for a layer that C handed out: of its Python class, or a model."""
+    layer = _objects.get(fill_int(lib.xfer_layer_id, handle, kind=ctypes.c_uint64))
+    if layer is not None:
+        return layer
+    if fill_int(lib.xfer_layer_sublayer_count, handle, kind=ctypes.c_size_t):
+        from .models import _from_handle
+
+        return _from_handle(make("model", lib.xfer_layer_as_model, handle))
     class_name = json.loads(text(lib.xfer_layer_config, handle))["class_name"]
     cls = CLASSES.get(class_name, Layer)
     layer = cls.__new__(cls)
-    layer._handle = handle
+    layer._adopt_layer(handle)
     return layer

@@ -23,6 +23,11 @@ class InputLayer(Layer):
     def __init__(self, shape=None, dtype=None, batch_shape=None, **kwargs):
         pass
 
+    @property
+    def dtype(self):
+        """The element type of the input."""
+        return self.get_config()["dtype"]
+
 
 @configured
 class Dense(Layer):

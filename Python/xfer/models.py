@@ -8,10 +8,11 @@ from itertools import chain
 from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
-from ._handle import array_of, dims_of, encode, make, text, text_once
+from ._handle import Handle, array_of, dims_of, encode, make, text, text_once
+from ._structure import is_nest, named
 from .composed import build_stack
 from .data import is_batches
-from .layer import Layer, shape_argument, wrap
+from .layer import Layer, layer_of, remember, shape_argument
 from .symbol import InputSymbol, Symbol, layers_behind
 from .training import Trainable
 
@@ -38,22 +39,24 @@ class Model(Trainable, Layer):
         self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
         self._input_keys = list(inputs) if isinstance(inputs, dict) else None
         self._output_keys = list(outputs) if isinstance(outputs, dict) else None
+        self._listed = isinstance(inputs, (list, tuple)), isinstance(outputs, (list, tuple))
         entry, entries = array_of([s._handle for s in self._inputs])
         exit_, exits = array_of([s._handle for s in self._outputs])
         title = None if name is None else str(name).encode()
         self._adopt(make("model", lib.xfer_model_create, entry, entries, exit_, exits, title))
-        self._known = layers_behind(self._outputs)
+        self._kept = layers_behind(self._outputs)
         if not trainable:
             self.trainable = False
 
-    _sequential = False
     _input_keys = _output_keys = None
     load_report = None
 
+    # Whether the inputs and the outputs were given as lists, which those of a single symbol may be.
+    _listed = False, False
+
     def _adopt(self, handle):
         self._model = handle
-        self._handle = make("layer", lib.xfer_model_as_layer, handle)
-        self._known = {}
+        self._adopt_layer(make("layer", lib.xfer_model_as_layer, handle))
 
     def _model_handle(self):
         return self._model
@@ -63,24 +66,27 @@ class Model(Trainable, Layer):
         return x
 
     def __getattr__(self, name):
+        if isinstance(getattr(type(self), name, None), property):
+            return getattr(type(self), name).fget(self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    __setattr__ = object.__setattr__
+    built = True
 
     # ---- Layers
 
     @property
     def layers(self):
         """The layers, inputs included; always the same objects."""
+        return _called_in(self, self._library_layers())
+
+    def _library_layers(self):
         count = _c.c_size_t()
         check(lib.xfer_layer_sublayer_count(self._handle, count))
-        layers = []
-        for index in range(count.value):
-            handle = make("layer", lib.xfer_layer_sublayer, self._handle, index)
-            name = text(lib.xfer_layer_name, handle)
-            if name not in self._known:
-                self._known[name] = wrap(handle)
-            layers.append(self._known[name])
-        # The library counts the input among a Sequential's layers, Keras does not.
-        return layers[1:] if self._sequential else layers
+        layers = [layer_of(make("layer", lib.xfer_layer_sublayer, self._handle, index)) for index in range(count.value)]
+        # They live as long as the model: what they have in Python the library does not know.
+        self._found = layers
+        return layers
 
     def get_layer(self, name=None, index=None):
         """A layer by name or by index."""
@@ -102,46 +108,79 @@ class Model(Trainable, Layer):
 
     # ---- Inputs and outputs
 
-    def _ends(self, kind):
-        symbols = getattr(self, f"_{kind}", None)
-        if symbols is None:
-            raise error(
-                UNSUPPORTED, f"model.{kind} is known for models made of symbols; call this model on an Input instead: model(Input(...))")
-        return symbols
+    def _symbols_of(self, layer, outputs):
+        """The symbols at the model's ends (layer None), or of its first call of a layer; always the same objects."""
+        key = layer and id(layer), outputs
+        known = self.__dict__.setdefault("_known_symbols", {})
+        if key not in known:
+            arguments = self._model_handle(), layer and layer._handle, int(outputs)
+            count = _c.c_size_t()
+            check(lib.xfer_model_symbols(*arguments, None, 0, count))
+            handles = (_c.c_void_p * count.value)()
+            check(lib.xfer_model_symbols(*arguments, handles, count.value, count))
+            dtypes = ["float32"] * count.value
+            if layer is None and not outputs:
+                dtypes = self._input_dtypes()
+            elif type(layer).__name__ == "InputLayer":
+                dtypes = [layer.dtype]
+            known[key] = [Symbol(Handle(pointer, "symbol"), layer, dtype=dtype, model=self) for pointer, dtype in zip(handles, dtypes)]
+        return known[key]
+
+    def _input_dtypes(self):
+        layers = {layer["config"]["name"]: layer["config"] for layer in self.get_config()["layers"] if layer["class_name"] == "InputLayer"}
+        return [layers[name]["dtype"] for name in self._end_names("input")[-1]]
+
+    def _ends(self, outputs):
+        if not self.built:
+            raise AttributeError(f"Sequential model '{self.name}' has no defined {'outputs' if outputs else 'inputs'} yet.")
+        given = self._outputs if outputs else self._inputs
+        return list(given or self._symbols_of(None, outputs))
+
+    _inputs = _outputs = None
+
+    def _structured(self, outputs, values):
+        """A list of what belongs to the inputs or outputs, in the structure the model was made with."""
+        keys = self._output_keys if outputs else self._input_keys
+        if keys:
+            return dict(zip(keys, values))
+        return values[0] if len(values) == 1 else list(values)
+
+    def _flat_inputs(self, inputs):
+        several = isinstance(inputs, dict) or isinstance(inputs, (list, tuple)) and any(hasattr(i, "shape") for i in inputs)
+        if several and (isinstance(inputs, dict) or any(is_nest(i) for i in inputs)):
+            return named(inputs, self._end_names("input"), "inputs")
+        return list(inputs) if several else [inputs]
+
+    def _pack(self, outputs):
+        return self._structured(True, outputs)
 
     @property
     def inputs(self):
-        return list(self._ends("inputs"))
+        return self._ends(False)
 
     @property
     def outputs(self):
-        return list(self._ends("outputs"))
+        return self._ends(True)
 
     @property
     def input(self):
-        symbols = self._ends("inputs")
-        return symbols[0] if len(symbols) == 1 else list(symbols)
+        """The inputs as the model was made with them: a symbol, a list or a dict."""
+        return self._ends(False) if self._listed[False] else self._structured(False, self._ends(False))
 
     @property
     def output(self):
-        symbols = self._ends("outputs")
-        return symbols[0] if len(symbols) == 1 else list(symbols)
+        """The outputs as the model was made with them: Model(base.input, Dense(1)(base.output)) puts a head on a base."""
+        return self._ends(True) if self._listed[True] else self._structured(True, self._ends(True))
 
     @property
     def input_shape(self):
-        """The input's shape, None for the batch dimension."""
-        if getattr(self, "_inputs", None):
-            return self._inputs[0].shape
-        config = self.get_config()
-        if config.get("build_input_shape"):
-            return tuple(config["build_input_shape"])
-        first = next(layer["config"] for layer in config["layers"] if layer["class_name"] == "InputLayer")
-        return tuple(first["batch_shape"])
+        """The inputs' shapes, None for the batch dimension."""
+        return self._structured(False, [symbol.shape for symbol in self._ends(False)])
 
     @property
     def output_shape(self):
-        """The output's shape, None for the batch dimension."""
-        return self.compute_output_shape(self.input_shape)
+        """The outputs' shapes, None for the batch dimension."""
+        return self._structured(True, [symbol.shape for symbol in self._ends(True)])
 
     # ---- Config and looks
 
@@ -217,21 +256,6 @@ class Model(Trainable, Layer):
 Functional = Model
 
 
-class InnerModel(Model):
-    """A model found inside another one that was not built from Python: a layer with layers."""
-
-    def __init__(self, handle):
-        self._handle = handle
-        self._known = {}
-        self._sequential = self._serialized()["class_name"] == "Sequential"
-
-    def _model_handle(self):
-        raise error(UNSUPPORTED, f"'{self.name}' is known as a part of another model only: save, train or run the outer one")
-
-    def get_config(self):
-        return Layer.get_config(self)
-
-
 class Sequential(Model):
     """Layers one after another. Without an Input first, it is built by the first call that brings a shape."""
 
@@ -240,7 +264,6 @@ class Sequential(Model):
         self._title, self._flag = name, trainable
         self._pending_compile = None
         self._stack, self._first, self._built = [], None, None
-        self._known = {}
         for layer in layers or []:
             self._append(layer)
         self._rebuild()
@@ -276,7 +299,8 @@ class Sequential(Model):
     def _rebuild(self):
         """Makes the library's model anew, keeping every layer's own `trainable`."""
         self._built = self._trainer = None
-        self.__dict__.pop("_known_ends", None)
+        for known in ("_known_ends", "_known_symbols"):
+            self.__dict__.pop(known, None)
         if not self._stack or (self._first is None and not _knows_its_shape(self._stack[0])):
             return
         build_stack(self._first, self._stack)
@@ -290,7 +314,7 @@ class Sequential(Model):
         model = make("model", lib.xfer_sequential_create, handles, count, title)
         layer = make("layer", lib.xfer_model_as_layer, model)
         self._title = text(lib.xfer_layer_name, layer)
-        self._known = {layer.name: layer for layer in self._stack}
+        remember(self, layer)
         if not self._flag:
             flags = [(inner, inner.trainable) for top in self._stack for inner in _all_layers(top)]
             check(lib.xfer_layer_set_trainable(layer, 0))
@@ -310,6 +334,8 @@ class Sequential(Model):
     @_built.setter
     def _built(self, pair):
         self._ready, self._loose = pair, None
+        if pair is not None:
+            _called_in(self, self.layers)
 
     def _compile_pending(self):
         if self._pending_compile is not None:
@@ -369,6 +395,11 @@ class Sequential(Model):
         return self._title if self._built is None and self._title else super().name
 
     @property
+    def built(self):
+        """Whether an input's shape is known, and so the weights were made."""
+        return self._built is not None
+
+    @property
     def layers(self):
         return list(self._stack)
 
@@ -387,6 +418,13 @@ class Sequential(Model):
         else:
             for layer in self._stack:
                 layer.trainable = value
+
+
+def _called_in(model, layers):
+    """The layers, which know from now on that this model calls them."""
+    for layer in layers:
+        layer._within = layer._within or model
+    return layers
 
 
 def _knows_its_shape(layer):
@@ -430,11 +468,12 @@ def _from_handle(handle):
         return model
     model = Sequential.__new__(Sequential)
     layer = make("layer", lib.xfer_model_as_layer, handle)
-    model._known, model._pending_compile, model._built = {}, None, (handle, layer)
-    found = Model.layers.fget(model)
+    remember(model, layer)
+    model._pending_compile, model._stack, model._built = None, [], (handle, layer)
+    found = model._library_layers()
     model._title, model._flag = text(lib.xfer_layer_name, layer), bool(Layer.trainable.fget(model))
     if "build_input_shape" in document["config"]:
-        model._first, *model._stack = found
+        model._first, *model._stack = _called_in(model, found)
     else:
         model._built, model._first, model._stack = None, None, found
         model._loose = handle, layer

@@ -7,10 +7,12 @@ from ._handle import encode, make, shape_of
 class Symbol:
     """The output of a layer called on symbols; `shape` has None where it is open (the batch)."""
 
-    def __init__(self, handle, layer=None, inputs=(), dtype="float32"):
+    def __init__(self, handle, layer=None, inputs=(), dtype="float32", model=None):
         self._handle = handle
         self._layer = layer
         self._inputs = tuple(inputs)
+        # The model that made the symbol, where that was the library's doing: it has the layers behind.
+        self._model = model
         self.dtype = dtype
 
     @property
@@ -57,14 +59,13 @@ def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None
 
 
 def layers_behind(symbols):
-    """{name: layer object} of every layer these symbols were made by, in no particular order."""
-    found, seen, waiting = {}, set(), list(symbols)
+    """The layer objects, and models, these symbols were made by, in no particular order."""
+    found, seen, waiting = [], set(), list(symbols)
     while waiting:
         symbol = waiting.pop()
         if id(symbol) in seen:
             continue
         seen.add(id(symbol))
-        if symbol._layer is not None:
-            found[symbol._layer.name] = symbol._layer
+        found += [maker for maker in (symbol._layer, symbol._model) if maker is not None]
         waiting.extend(symbol._inputs)
     return found

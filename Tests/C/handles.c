@@ -82,6 +82,9 @@ int main(void) {
   REFUSES(xfer_layer, x, xfer_layer_weight(h, 0, 0, &out_weight));
   REFUSES(xfer_layer, x, xfer_layer_sublayer_count(h, &count));
   REFUSES(xfer_layer, x, xfer_layer_sublayer(h, 0, &out_layer));
+  REFUSES(xfer_layer, x, xfer_layer_set(h, "{}"));
+  REFUSES(xfer_layer, x, xfer_layer_id(h, &wide));
+  REFUSES(xfer_layer, x, xfer_layer_as_model(h, &out_model));
 
   REFUSES(xfer_weight, x, xfer_weight_path(h, text, room, &length));
   REFUSES(xfer_weight, x, xfer_weight_shape(h, &rank, dims));
@@ -101,6 +104,7 @@ int main(void) {
   REFUSES(xfer_model, net.head, xfer_model_to_json(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_as_layer(h, &out_layer));
   REFUSES(xfer_model, net.head, xfer_model_get_layer(h, "dense", &out_layer));
+  REFUSES(xfer_model, net.head, xfer_model_symbols(h, NULL, 0, NULL, 0, &length));
   REFUSES(xfer_model, net.head, xfer_model_set_metadata(h, "{}"));
   REFUSES(xfer_model, net.head, xfer_model_metadata(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_summary(h, 0, 0, text, room, &length));

@@ -74,10 +74,11 @@ public class Model: Layer {
       }
       values[ObjectIdentifier(symbol)] = value
     }
-    for node in nodes {
+    let wanted = nodes.contains(where: \.choosesByTraining) ? wantedNodes(training: context.training) : nil
+    for node in nodes where wanted?.contains(ObjectIdentifier(node)) != false {
       let results = node.outputs.compactMap(\.symbol)
       guard results.contains(where: { values[ObjectIdentifier($0)] == nil }) else { continue }
-      let arguments = try node.inputs.map { symbol in
+      let arguments = try node.inputs(training: context.training).map { symbol in
         try values[ObjectIdentifier(symbol)] ?? { throw XferError.internal("\(node.layer.name): an input was not computed") }()
       }
       var inner = context
@@ -90,6 +91,26 @@ public class Model: Layer {
       try values[ObjectIdentifier(output)]
         ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
     }
+  }
+
+  /// The calls behind the outputs where choices by `training` take one of their two sides.
+  private func wantedNodes(training: Bool) -> Set<ObjectIdentifier> {
+    var found: Set<ObjectIdentifier> = []
+    var waiting = outputs.map(\.node)
+    while let node = waiting.popLast() {
+      guard found.insert(ObjectIdentifier(node)).inserted else { continue }
+      waiting.append(contentsOf: node.inputs(training: training).map(\.node))
+    }
+    return found
+  }
+
+  /// The inputs or outputs of a layer's first call in this model.
+  public func symbols(of layer: Layer, outputs: Bool) throws -> [SymbolicTensor] {
+    guard let node = nodes.first(where: { $0.layer === layer }) else {
+      throw XferError.notFound("model '\(name)' does not call layer '\(layer.name)'")
+    }
+    // An input's layer gives out what it takes in.
+    return outputs || node.inputs.isEmpty ? node.symbols : node.inputs
   }
 
   /// Throws for a Sequential that has not seen an input's shape yet.

@@ -90,7 +90,8 @@ class Lambda(Layer):
 def is_composed(function, *symbols):
     """The symbol a function composes of symbols, None when it is one of arrays."""
     try:
-        result = function(*symbols)
+        with ops.whole_batches():
+            result = function(*symbols)
     except (TypeError, AttributeError) as reason:
         if "symbol" not in str(reason).lower():
             raise
@@ -146,6 +147,9 @@ class LossFunction:
 
     def _samples(self, truth, prediction):
         values = np.asarray(self._function(truth, prediction))
+        if values.ndim == 0:
+            # One number for all samples is the loss of each.
+            return np.full(len(prediction), values)
         return values.reshape(len(prediction), -1).mean(-1) if values.ndim > 1 else values
 
     def _slopes(self, truth, prediction, dy):

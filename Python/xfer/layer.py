@@ -232,12 +232,26 @@ class Layer:
         """Makes a weight of a layer of one's own; within call() it stands in `xfer.ops` and arithmetic."""
         if self._composition is None:
             raise error(UNSUPPORTED, f"layer '{self.name}' makes its weights itself")
-        for what, value in (("regularizer", regularizer), ("constraint", constraint), ("overwrite_with_gradient", overwrite_with_gradient or None)):
-            if value is not None:
-                raise error(UNSUPPORTED, f"add_weight: `{what}` is not supported")
+        if overwrite_with_gradient:
+            raise error(UNSUPPORTED, "add_weight: `overwrite_with_gradient` is not supported")
         if dtype not in (None, "float32"):
             raise error(UNSUPPORTED, f"add_weight: dtype {dtype!r}; weights are float32")
-        return self._composition.add_weight(shape, initializer, name, not trainable)
+        from . import constraints, regularizers
+
+        rules = {"regularizer": regularizers.get(regularizer), "constraint": constraints.get(constraint)}
+        return self._composition.add_weight(shape, initializer, name, not trainable, rules)
+
+    def add_loss(self, loss):
+        """Adds numbers composed in call() of a layer of one's own to the loss, their sum being taken: self.add_loss(ops.mean(x ** 2))."""
+        from .composed import current_trace
+
+        trace = current_trace()
+        if self._composition is None or trace is None:
+            raise error(UNSUPPORTED, f"'{self.name}'.add_loss: it serves in call() of a layer of one's own, with what is composed there")
+        for value in loss if isinstance(loss, (list, tuple)) else [loss]:
+            if not isinstance(value, Symbol):
+                raise TypeError(f"add_loss: what is composed in call() of layers and xfer.ops is wanted, {type(value).__name__} was given")
+            trace.losses.append(value)
 
     @property
     def trainable(self):
@@ -354,7 +368,7 @@ class Layer:
             raise TypeError(f"layer '{self.name}' was called on symbols and data together")
         handles, count = array_of([s._handle for s in symbols])
         made = self._all(lib.xfer_layer_apply_all, "symbol", handles, count, mode)
-        return [Symbol(handle, self, symbols) for handle in made]
+        return [Symbol(handle, self, symbols, training=mode) for handle in made]
 
     def _all(self, function, kind, *arguments):
         """The handles of all outputs of a call."""

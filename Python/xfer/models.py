@@ -27,11 +27,25 @@ def _symbols(value, what):
     return symbols
 
 
+# What Keras' `fit` would ask a model for, and the library's does not.
+_HOOKS = (
+    "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function", "make_test_function",
+    "make_predict_function",
+)
+
+
+def _refuse_hook(name, model):
+    raise error(
+        UNSUPPORTED, f"{type(model).__name__}.{name}: fit(), evaluate() and predict() run inside the library and would not call it. Write the loop "
+        "yourself with xfer.GradientTape and optimizer.apply_gradients, or give compile() a loss or metric of your own")
+
+
 class Model(Trainable, Layer):
     """A model of the layers between inputs and outputs: Model(inputs, outputs). It is a layer too."""
 
     def __init__(self, inputs=None, outputs=None, name=None, trainable=True):
         _real_bool(trainable)
+        self._refuse_hooks()
         if inputs is None or outputs is None or type(self).call is not Layer.call:
             raise error(
                 UNSUPPORTED, f"{type(self).__name__}: models of a class of your own are not supported; "
@@ -70,7 +84,16 @@ class Model(Trainable, Layer):
             return getattr(type(self), name).fget(self)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    __setattr__ = object.__setattr__
+    def __setattr__(self, name, value):
+        if name in _HOOKS:
+            _refuse_hook(name, self)
+        object.__setattr__(self, name, value)
+
+    def _refuse_hooks(self):
+        for name in _HOOKS:
+            if hasattr(type(self), name):
+                _refuse_hook(name, self)
+
     built = True
 
     # ---- Layers
@@ -261,6 +284,9 @@ class Sequential(Model):
 
     def __init__(self, layers=None, trainable=True, name=None):
         _real_bool(trainable)
+        self._refuse_hooks()
+        if type(self).call is not Layer.call:
+            raise error(UNSUPPORTED, f"{type(self).__name__}: call() of a subclass of Sequential would not be called; put a Layer of your own in it")
         self._title, self._flag = name, trainable
         self._pending_compile = None
         self._stack, self._first, self._built = [], None, None

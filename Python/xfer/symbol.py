@@ -7,17 +7,20 @@ from ._handle import encode, make, shape_of
 class Symbol:
     """The output of a layer called on symbols; `shape` has None where it is open (the batch)."""
 
-    def __init__(self, handle, layer=None, inputs=(), dtype="float32", model=None):
+    def __init__(self, handle, layer=None, inputs=(), dtype="float32", model=None, training=None):
         self._handle = handle
         self._layer = layer
         self._inputs = tuple(inputs)
         # The model that made the symbol, where that was the library's doing: it has the layers behind.
         self._model = model
+        # The call's `training`, and the shape where it has no batch dimension.
+        self._training = training
+        self._fixed = None
         self.dtype = dtype
 
     @property
     def shape(self):
-        return shape_of(lib.xfer_symbol_shape, self._handle)
+        return self._fixed if self._fixed is not None else shape_of(lib.xfer_symbol_shape, self._handle)
 
     @property
     def ndim(self):

@@ -168,7 +168,7 @@ xfer_status xfer_layer_build(xfer_layer *layer, int32_t rank, const int64_t *dim
  * anew. Builds the layer if need be. XFER_E_UNSUPPORTED for layers of other classes. */
 xfer_status xfer_layer_adapt(xfer_layer *layer, const xfer_tensor *data, int32_t more);
 /* Changes values of the config of a layer that stands: {"rate":0.25} of Dropout, {"momentum":0.9,"epsilon":1e-5} of
- * BatchNormalization. Takes effect at once. All other values are fixed: XFER_E_UNSUPPORTED. */
+ * BatchNormalization, {"activation":"relu"} of Dense, convolutions and Activation. Takes effect at once. All other values are fixed: XFER_E_UNSUPPORTED. */
 xfer_status xfer_layer_set(xfer_layer *layer, const char *settings);
 /* A number: the same for all handles on one layer, and never another layer's. */
 xfer_status xfer_layer_id(const xfer_layer *layer, uint64_t *id);
@@ -324,6 +324,9 @@ xfer_status xfer_model_metadata(const xfer_model *model, char *buffer, size_t ca
 /* The table Keras prints. width 0: 80 columns. */
 xfer_status xfer_model_summary(xfer_model *model, int32_t width, int32_t show_trainable, char *buffer, size_t capacity, size_t *length);
 /* Outputs for all rows of x, in batches (0: 32). */
+/* The same with {"width":100,"show_trainable":true,"expand_nested":true,"layers":[2,5]}, none of them required: nested models with
+ * their layers below them, and the layers from number 2 up to, not including, 5. */
+xfer_status xfer_model_summary_with(xfer_model *model, const char *options, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_size, xfer_tensor **output);
 /* Fingerprints of all weights and statistics as they are now: {"weights":[{"path","trainable","digest"}]}. Equal digests
  * before and after training are equal bits: the proof that what was frozen did not move. */

@@ -1,5 +1,8 @@
 """Models as Keras' users handle them: symbols of layers and models, several outputs, attributes."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -148,16 +151,205 @@ def test_what_may_be_set_takes_effect_in_fit(keras):
     assert model.fit(X, targets, verbose=0).history["loss"][0] < 1e-9
 
 
+def test_the_activation_may_be_set(keras):
+    """As Keras' users do to see logits."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    probabilities = model.predict(X, verbose=0)
+    layer = model.layers[0]
+    layer.activation = keras.activations.linear
+    logits = model.predict(X, verbose=0)
+    np.testing.assert_allclose(logits, X @ layer.kernel.numpy() + layer.bias.numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True), probabilities, atol=1e-6)
+    assert layer.activation is keras.activations.linear and layer.get_config()["activation"] == "linear"
+    maps = keras.layers.Conv2D(2, 1, activation="relu")
+    images = np.random.default_rng(0).normal(size=(1, 3, 3, 2)).astype(np.float32)
+    assert np.asarray(maps(images)).min() == 0
+    maps.activation = "tanh"
+    assert np.asarray(maps(images)).min() < 0
+
+
 @pytest.mark.parametrize("name, value", [
-    ("activation", "relu"), ("kernel_regularizer", None), ("units", 3), ("use_bias", False), ("bias_initializer", "ones")])
+    ("activation", lambda x: x), ("kernel_regularizer", None), ("units", 3), ("use_bias", False), ("bias_initializer", "ones")])
 def test_what_is_fixed_is_refused(keras, name, value):
     layer = keras.layers.Dense(2, kernel_regularizer="l2", name="d")
-    with pytest.raises(AttributeError, match=f"Dense 'd': `{name}` is fixed when the layer is made.*from_config"):
+    with pytest.raises(AttributeError, match=f"Dense 'd'.*`{name}`.*when the layer is made"):
         setattr(layer, name, value)
     layer.note = "an attribute of one's own"
     assert layer.note == "an attribute of one's own"
     with pytest.raises(AttributeError):
         layer.dtype = "float16"
+
+
+# ---- Python functions in configs
+
+def test_an_activation_of_ones_own(keras, tmp_path):
+    double = lambda t: keras.ops.relu(t) * 2  # noqa: E731
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=double, name="d"), keras.layers.Dense(2, name="e")])
+    layer = model.get_layer("d")
+    assert isinstance(layer, keras.layers.Dense) and layer.activation is double
+    assert [w.path.split("/")[-2:] for w in layer.weights] == [["d", "kernel"], ["d", "bias"]]
+    hidden = 2 * np.maximum(X @ layer.kernel.numpy() + layer.bias.numpy(), 0)
+    np.testing.assert_allclose(layer(X), hidden, atol=1e-6)
+    last = model.get_layer("e")
+    np.testing.assert_allclose(model.predict(X, verbose=0), hidden @ last.kernel.numpy(), atol=1e-5)
+    assert model.count_params() == 4 * 3 + 3 + 3 * 2 + 2
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "m.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "m.keras")(X), model(X))
+    before = layer.kernel.numpy()
+    model.fit(X, np.ones((6, 2), np.float32), verbose=0)
+    assert not np.array_equal(before, layer.kernel.numpy())
+
+
+def test_an_activation_of_ones_own_elsewhere(keras):
+    images = np.random.default_rng(0).normal(size=(2, 5, 5, 3)).astype(np.float32)
+    conv = keras.layers.Conv2D(2, 3, activation=lambda t: t * keras.ops.sigmoid(t))
+    plain = keras.layers.Conv2D(2, 3)
+    values = np.asarray(conv(images))
+    plain.build((None, 5, 5, 3))
+    plain.set_weights(conv.get_weights())
+    linear = np.asarray(plain(images))
+    np.testing.assert_allclose(values, linear / (1 + np.exp(-linear)), atol=1e-5)
+    assert conv(np.zeros((1, 9, 7, 3), np.float32)).shape == (1, 7, 5, 2)
+    np.testing.assert_allclose(keras.layers.Activation(keras.ops.square)(X), X * X, rtol=1e-6)
+    inputs = keras.Input((4,))
+    functional = keras.Model(inputs, keras.layers.Dense(2, activation=lambda t: t + 1)(inputs))
+    np.testing.assert_allclose(functional(X), X @ functional.layers[1].kernel.numpy() + 1, atol=1e-6)
+    deferred = keras.Sequential([keras.layers.Dense(2, activation=lambda t: t + 1)])
+    np.testing.assert_allclose(deferred(X), X @ deferred.layers[0].kernel.numpy() + 1, atol=1e-6)
+    again = keras.layers.Dense.from_config(functional.layers[1].get_config())
+    assert again(X).shape == (6, 2)
+    with pytest.raises(keras.XferError, match="composed of xfer.ops"):
+        keras.layers.Dense(2, activation=np.sinh)(X)
+
+
+def test_initializers_of_ones_own(keras):
+    class Steps(keras.initializers.Initializer):
+        def __call__(self, shape, dtype=None):
+            return np.arange(np.prod(shape)).reshape(shape)
+
+    def ones(shape, dtype=None):
+        return np.ones(shape)
+
+    model = keras.Sequential([
+        keras.Input((4,)), keras.layers.Dense(3, kernel_initializer=Steps(), bias_initializer=ones),
+        keras.layers.BatchNormalization(moving_mean_initializer=ones)])
+    np.testing.assert_array_equal(model.layers[0].kernel.numpy(), np.arange(12).reshape(4, 3))
+    np.testing.assert_array_equal(model.layers[0].bias.numpy(), np.ones(3))
+    np.testing.assert_array_equal(model.layers[1].moving_mean.numpy(), np.ones(3))
+    clone = keras.models.clone_model(model)
+    np.testing.assert_array_equal(clone.get_weights()[0], np.arange(12).reshape(4, 3))
+    layer = keras.layers.Dense(2, kernel_initializer=ones)
+    assert layer.get_config()["kernel_initializer"] is ones
+    np.testing.assert_allclose(layer(X), X.sum(-1, keepdims=True).repeat(2, -1), atol=1e-5)
+    convolution = keras.layers.SeparableConv2D(2, 3, pointwise_initializer=ones)
+    convolution.build((None, 5, 5, 3))
+    np.testing.assert_array_equal(convolution.pointwise_kernel.numpy(), np.ones((1, 1, 3, 2)))
+
+
+def test_other_functions_are_refused(keras):
+    for argument in ("kernel_regularizer", "bias_constraint", "activity_regularizer"):
+        with pytest.raises(keras.XferError, match=f"`{argument}` is a function in Python"):
+            keras.layers.Dense(2, **{argument: lambda w: w})
+
+
+# ---- Making, copying, looking
+
+@pytest.mark.parametrize("make", [
+    lambda k, name: k.layers.Dense(2, name=name), lambda k, name: k.Input((3,), name=name),
+    lambda k, name: k.Sequential([k.layers.Dense(2)], name=name), lambda k, name: k.layers.Lambda(lambda x: x, name=name)])
+def test_names(keras, make):
+    for name in ("a/b", 3):
+        with pytest.raises(ValueError, match="Argument `name` must be a string and cannot contain character `/`. Received: name="):
+            make(keras, name)
+    make(keras, "good")
+
+
+def test_units(keras):
+    for units in (4.0, "4", 0, -1):
+        with pytest.raises(ValueError, match="Received an invalid value for `units`, expected a positive integer"):
+            keras.layers.Dense(units)
+    assert keras.layers.Dense(np.int64(4)).units == 4
+
+
+def test_shapes_given_to_the_first_layer(keras):
+    for arguments in ({"input_shape": (3,)}, {"input_dim": 3}):
+        with pytest.warns(UserWarning, match="Do not pass an `input_shape`/`input_dim` argument to a layer"):
+            model = keras.Sequential([keras.layers.Dense(2, **arguments), keras.layers.Dense(1)])
+        assert model.built and model.input_shape == (None, 3) and len(model.layers) == 2
+    assert keras.layers.Embedding(5, 2).input_dim == 5
+
+
+def test_compile_without_a_loss(keras):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("adam")
+    assert isinstance(model.optimizer, keras.optimizers.Adam) and model.predict(X, verbose=0).shape == (6, 2)
+    for call in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(ValueError, match="No loss to compute. Provide a `loss` argument in `compile\\(\\)`."):
+            call(X, np.ones((6, 2), np.float32))
+    loss = keras.losses.MeanSquaredError()
+    with keras.GradientTape() as tape:
+        value = loss(np.ones((6, 2)), model(X, training=True))
+    before = model.get_weights()[0]
+    model.optimizer.apply_gradients(zip(tape.gradient(value, model.trainable_weights), model.trainable_weights))
+    assert not np.array_equal(before, model.get_weights()[0])
+    model.compile("adam", "mse")
+    model.fit(X, np.ones((6, 2), np.float32), verbose=0)
+
+
+def test_copies(keras):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="relu"), keras.layers.Dropout(0.5)], name="m")
+    model.compile("adam", "mse")
+    model.layers[0].trainable = False
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert twin is not model and twin.name == "m" and twin.layers[0].trainable is False
+        np.testing.assert_array_equal(twin(X), model(X))
+        twin.layers[0].kernel.assign(np.zeros((4, 2)))
+        assert np.abs(model.layers[0].kernel.numpy()).max() > 0
+        assert twin.evaluate(X, np.ones((6, 2)), verbose=0) > 0
+    layer = copy.deepcopy(model.layers[0])
+    np.testing.assert_array_equal(layer.kernel.numpy(), model.layers[0].kernel.numpy())
+    assert layer.kernel is not model.layers[0].kernel
+    assert copy.deepcopy(keras.layers.Dense(3)).units == 3
+
+
+def test_summaries_of_nested_models(keras):
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="d1"), keras.layers.Dense(2, name="d2")], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(4, name="mid"), keras.layers.Dense(1, name="last")], name="m")
+
+    def rows(**options):
+        lines = []
+        model.summary(print_fn=lines.append, **options)
+        return [line.split("│")[1].strip() for line in "\n".join(lines).splitlines() if line.startswith("│")]
+
+    assert rows(expand_nested=True) == ["inner (Sequential)", "└ d1 (Dense)", "└ d2 (Dense)", "mid (Dense)", "last (Dense)"]
+    assert rows() == ["inner (Sequential)", "mid (Dense)", "last (Dense)"]
+    assert rows(layer_range=("mid", "last")) == ["mid (Dense)", "last (Dense)"]
+    assert rows(layer_range=["i.*", "m.d"]) == ["inner (Sequential)", "mid (Dense)"]
+    with pytest.raises(ValueError, match="layer_range"):
+        model.summary(layer_range=("mid", "nothing"))
+
+
+def test_clones_of_other_layers(keras):
+    left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
+    shared = keras.layers.Dense(3, activation="relu", name="shared")
+    total = keras.layers.Add(name="add")([shared(left), shared(right)])
+    model = keras.Model([left, right], keras.layers.Dense(1, name="out")(total * 2.0), name="m")
+
+    def linear(layer):
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Dense):
+            config["activation"] = "linear"
+        return type(layer).from_config(config)
+
+    clone = keras.models.clone_model(model, clone_function=linear)
+    assert clone.name == "m" and [x.name for x in clone.layers] == [x.name for x in model.layers]
+    clone.set_weights(model.get_weights())
+    kernel, out = shared.kernel.numpy(), model.get_layer("out").kernel.numpy()
+    np.testing.assert_allclose(clone([X, 2 * X]), 2 * (X @ kernel + 2 * X @ kernel) @ out, atol=1e-4)
+    sequence = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="relu")])
+    twin = keras.models.clone_model(sequence, clone_function=linear)
+    assert twin.built and twin.layers[0].activation is keras.activations.linear
 
 
 # ---- Several inputs and outputs

@@ -186,6 +186,7 @@ PROTOTYPES = {
     "xfer_model_set_metadata": (Status, (Handle, c_char_p)),
     "xfer_model_metadata": (Status, (Handle, *_TEXT)),
     "xfer_model_summary": (Status, (Handle, c_int32, c_int32, *_TEXT)),
+    "xfer_model_summary_with": (Status, (Handle, c_char_p, *_TEXT)),
     "xfer_model_predict": (Status, (Handle, Handle, c_int32, Out)),
     "xfer_plan_report": (Status, (Handle, c_int32, c_int32, *_TEXT)),
     "xfer_model_release": (None, (Handle,)),

@@ -16,7 +16,7 @@ from . import _c
 from ._c import lib
 from ._errors import STATE, UNSUPPORTED, check, error
 from ._handle import array_of, dims_of, make
-from .symbol import Input, Symbol
+from .symbol import Input, Symbol, checked_name
 
 _traces = threading.local()
 _counts = defaultdict(itertools.count)
@@ -73,12 +73,12 @@ class Composition:
         self.trainable, self.built = trainable, False
         self.parameters, self.order = {}, []
         self.model = None
-        name = options.get("name")
+        name = checked_name(options.get("name"))
         if name is None:
             base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
             index = next(_counts[base])
             name = base if index == 0 else f"{base}_{index}"
-        self.name = str(name)
+        self.name = name
 
     def add_weight(self, shape, initializer, name, statistic, rules):
         from .layer import Layer
@@ -184,8 +184,10 @@ def unbuilt(layer):
 
 
 def build_stack(first, layers):
-    """Builds those layers of a Sequential that are written in Python: each needs to know what the one before gives."""
-    if all(layer._made for layer in layers):
+    """Builds those layers of a Sequential that have functions in Python: each needs to know what the one before gives."""
+    from .models import all_layers
+
+    if all(inner._made and not inner._functions for layer in layers for inner in all_layers(layer)):
         return
     shape = first.get_config()["batch_shape"] if first is not None else layers[0].input_shape
     symbol = Input(batch_shape=shape)

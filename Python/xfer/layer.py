@@ -4,6 +4,7 @@ import ctypes
 import functools
 import inspect
 import json
+import warnings
 import weakref
 
 import numpy as np
@@ -12,7 +13,7 @@ from . import _c
 from ._c import lib
 from ._errors import INVALID_ARGUMENT, SHAPE, UNSUPPORTED, XferError, check, error
 from ._handle import Handle, array_of, dims_of, encode, fill_int, make, text
-from .symbol import Symbol
+from .symbol import Symbol, checked_name
 from .tape import current_tape
 from .tensor import Tensor, data_handle
 from .weight import weight_of
@@ -38,11 +39,27 @@ def settings(scope, signature):
         if parameter.default is parameter.empty or value is not parameter.default and not _same(value, parameter.default):
             config[name] = value
     for name, value in extra.items():
-        if name not in ("name", "trainable", "dtype", "activity_regularizer"):
+        if name not in ("name", "trainable", "dtype", "activity_regularizer", *_SHAPE_ARGUMENTS):
             raise ValueError(f"Unrecognized keyword argument: {name}={value!r}")
         if value is not None or name == "trainable":
             config[name] = value
     return config
+
+
+# What a Sequential may begin with in place of an Input.
+_SHAPE_ARGUMENTS = ("input_shape", "input_dim")
+
+
+def take_shape_argument(options):
+    """Takes input_shape or input_dim out of keyword arguments; the shape without the batch, or None."""
+    shape = options.pop("input_shape", None)
+    width = options.pop("input_dim", None)
+    if shape is None and width is None:
+        return None
+    warnings.warn(
+        "Do not pass an `input_shape`/`input_dim` argument to a layer. When using Sequential models, prefer using an `Input(shape)` object as the "
+        "first layer in the model instead.", stacklevel=4)
+    return (width,) if shape is None else tuple(shape)
 
 
 def _same(value, default):
@@ -79,6 +96,11 @@ class Layer:
     # The first call on symbols (inputs, outputs), and a model that calls the layer where the library did that.
     _first_call = _within = None
     _called = False
+    # Python functions in the config (see _take_functions): initializers by argument, the activation, and whether they wait for the layer to be built.
+    _initializers = _activation_function = None
+    _functions = False
+    # The shape of inputs, without the batch, that a Sequential begins with.
+    _input_shape = None
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -90,12 +112,18 @@ class Layer:
 
             if type(self).call is Layer.call:
                 raise TypeError(f"{type(self).__name__}: a layer of one's own has a method call(self, inputs)")
+            self._input_shape = take_shape_argument(kwargs)
             self._composition = Composition(self, kwargs)
             return
         if type(self).call is not Layer.call and not type(self).__module__.startswith("xfer."):
             raise error(
                 UNSUPPORTED, f"{type(self).__name__}: call() of a subclass of {class_name} would not be called; derive from Layer and keep a {class_name} in it")
         config = dict(config or {})
+        checked_name(config.get("name"))
+        # An Embedding's input_dim is the number of rows.
+        shape = {name: config.pop(name) for name in _SHAPE_ARGUMENTS if name in config and class_name != "Embedding"}
+        self._input_shape = take_shape_argument(shape)
+        functions = _take_functions(class_name, config)
         trainable = config.get("trainable", True)
         if not isinstance(trainable, bool):
             raise ValueError(
@@ -103,6 +131,9 @@ class Layer:
         if class_name != "InputLayer" and (dtype := config.pop("dtype", None)) not in (None, "float32"):
             raise error(UNSUPPORTED, f"{class_name}: dtype {dtype!r}; layers compute in float32")
         self._adopt_layer(make("layer", lib.xfer_layer_create, class_name.encode(), encode(config)))
+        if functions:
+            self._functions, self._activation_function = True, functions.pop("activation", None)
+            self._initializers = functions
 
     def _adopt_layer(self, handle):
         self._handle = handle
@@ -123,7 +154,8 @@ class Layer:
         """The config as Keras writes it; `from_config` takes it back."""
         if self._composition is not None:
             return {"name": self.name, "trainable": self.trainable, "dtype": "float32"}
-        return self._serialized()["config"]
+        config = self._serialized()["config"] | (self._initializers or {})
+        return config | ({"activation": self._activation_function} if self._functions and self._activation_function is not None else {})
 
     @classmethod
     def from_config(cls, config):
@@ -142,6 +174,8 @@ class Layer:
             found = [weight for weight in self.weights if weight.name == name]
             if len(found) == 1:
                 return found[0]
+            if name == "activation" and self._activation_function is not None:
+                return self._activation_function
             config = self.get_config()
             if name in config:
                 return _as_attribute(name, config[name])
@@ -163,6 +197,10 @@ class Layer:
             object.__setattr__(self, name, value)
 
     def _set(self, name, value):
+        if name == "activation" and callable(value) and not isinstance(value, Layer) and not hasattr(value, "activation_name"):
+            raise AttributeError(
+                f"{type(self).__name__} '{self.name}': a function of one's own is given as `activation` when the layer is made; "
+                "functions of xfer.activations may be set later")
         try:
             check(lib.xfer_layer_set(self._handle, encode({name: value})))
         except XferError as refusal:
@@ -172,6 +210,45 @@ class Layer:
             raise AttributeError(
                 f"{cls} '{self.name}': `{name}` is fixed when the layer is made. Make another one, "
                 f"{cls}.from_config({{**layer.get_config(), \"{name}\": ...}}), and give it the weights by set_weights(layer.get_weights())") from None
+        if name == "activation":
+            self._activation_function = None
+
+    def _bind_functions_of(self, shapes):
+        """Gives what is a Python function in the config its effect, once shapes of inputs are known."""
+        from .custom import is_composed
+        from .models import Model
+        from .symbol import Input
+
+        self._functions = False
+        output = self._apply([Input(batch_shape=(None, *shape[1:])) for shape in shapes], _c.TRAINING[None])[0]
+        self._initialize()
+        activation = self._activation_function
+        if activation is None:
+            return
+        # Any size but that of the features: a convolution's images may be others the next time.
+        x = Input(batch_shape=[None] * (output.ndim - 1) + [output.shape[-1]])
+        result = is_composed(activation, x)
+        if result is None:
+            raise error(
+                UNSUPPORTED, f"{type(self).__name__} '{self.name}': an `activation` of one's own is composed of xfer.ops; put a function of numpy "
+                "arrays into layers.Lambda with a gradient")
+        if result is not x:
+            model = Model(x, result)
+            check(lib.xfer_layer_set(self._handle, encode({"activation": {"class_name": "Functional", "config": model.get_config()}})))
+
+    def _initialize(self):
+        """Gives weights the values of initializers that are Python functions."""
+        for argument, function in (self._initializers or {}).items():
+            name = _WEIGHT_OF.get(argument, argument.removesuffix("_initializer"))
+            for weight in self.weights:
+                if weight.name == name:
+                    weight.assign(function(weight.shape, dtype="float32"))
+
+    def __reduce__(self):
+        if self._composition is not None:
+            raise TypeError(f"layer '{self.name}' is written in Python: copy the model it stands in, or make another one")
+        shape = self._serialized().get("build_config", {}).get("input_shape")
+        return _copied, (type(self), self.get_config(), shape, self.get_weights())
 
     def __repr__(self):
         return f"<{type(self).__name__} name={self.name}>"
@@ -331,6 +408,8 @@ class Layer:
             self._composition.built = True
             return
         self._called = True
+        if self._functions:
+            self._bind_functions_of([shape_argument(input_shape)])
         check(lib.xfer_layer_build(self._handle, *dims_of(shape_argument(input_shape))))
 
     def __call__(self, inputs, training=None):
@@ -339,6 +418,8 @@ class Layer:
             raise ValueError(f"`training` is None or a bool, {training!r} was given")
         if self._composition is not None:
             self._make(values)
+        elif self._functions:
+            self._bind_functions_of([np.shape(v) if not hasattr(v, "shape") else v.shape for v in values])
         mode = _c.TRAINING[None if training is None else bool(training)]
         symbolic = any(isinstance(v, Symbol) for v in values)
         results = self._pack(self._apply(values, mode) if symbolic else self._compute(values, mode))
@@ -404,12 +485,53 @@ def configured(cls):
 
     @functools.wraps(declared)
     def constructor(self, *arguments, **keywords):
+        declared(self, *arguments, **keywords)
         bound = signature.bind(self, *arguments, **keywords)
         bound.apply_defaults()
         Layer.__init__(self, cls.__name__, settings(bound.arguments, signature))
 
     cls.__init__ = constructor
     return cls
+
+
+# Which weight an initializer is for, where it is not its name.
+_WEIGHT_OF = {"depthwise_initializer": "depthwise_kernel", "pointwise_initializer": "pointwise_kernel"}
+
+
+def _take_functions(class_name, config):
+    """Takes Python functions out of a config, by argument: activations and initializers, which Python can do; others are refused."""
+    from .initializers import Initializer, Zeros
+
+    taken = {}
+    for name, value in config.items():
+        if inspect.isclass(value):
+            # A class of descriptions stands for one with its defaults.
+            value = config[name] = value()
+        own = callable(value) and not hasattr(value, "get_config") and not hasattr(value, "activation_name")
+        if isinstance(value, Initializer) and not type(value).__module__.startswith("xfer."):
+            own = True
+        if not own:
+            continue
+        if name.endswith(("_regularizer", "_constraint")):
+            raise error(
+                UNSUPPORTED, f"{class_name}: `{name}` is a function in Python, which the library would not call; use those of xfer.regularizers and "
+                "xfer.constraints, or self.add_loss in a layer of your own")
+        if name == "activation" or name.endswith("_initializer"):
+            taken[name] = value
+    for name in taken:
+        config[name] = None if name == "activation" else Zeros()
+    if class_name == "Activation" and "activation" in taken:
+        config["activation"] = "linear"
+    return taken
+
+
+def _copied(cls, config, shape, weights):
+    layer = cls.from_config(config)
+    if shape is not None:
+        layer.build(shape)
+    if weights:
+        layer.set_weights(weights)
+    return layer
 
 
 class DTypePolicy:

@@ -160,6 +160,8 @@ class MultiHeadAttention(Layer):
         check(lib.xfer_layer_set_call_arguments(self._handle, encode(arguments)))
         mode = _c.TRAINING[None if training is None else bool(training)]
         values = list(inputs.values())
+        if self._functions:
+            self._bind_functions_of([v.shape for v in values])
         symbolic = any(isinstance(v, Symbol) for v in values)
         results = self._apply(values, mode) if symbolic else self._compute(values, mode)
         results = tuple(results) if return_attention_scores else results[0]

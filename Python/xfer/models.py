@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+import tempfile
 from itertools import chain
 
 from . import _c
@@ -13,7 +15,7 @@ from ._structure import is_nest, named
 from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, layer_of, remember, shape_argument
-from .symbol import InputSymbol, Symbol, layers_behind
+from .symbol import Input, InputSymbol, Symbol, checked_name, layers_behind
 from .training import Trainable
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
@@ -56,7 +58,7 @@ class Model(Trainable, Layer):
         self._listed = isinstance(inputs, (list, tuple)), isinstance(outputs, (list, tuple))
         entry, entries = array_of([s._handle for s in self._inputs])
         exit_, exits = array_of([s._handle for s in self._outputs])
-        title = None if name is None else str(name).encode()
+        title = None if checked_name(name) is None else name.encode()
         self._adopt(make("model", lib.xfer_model_create, entry, entries, exit_, exits, title))
         self._kept = layers_behind(self._outputs)
         if not trainable:
@@ -205,6 +207,25 @@ class Model(Trainable, Layer):
         """The outputs' shapes, None for the batch dimension."""
         return self._structured(True, [symbol.shape for symbol in self._ends(True)])
 
+    # ---- compile
+
+    def _compile_without_loss(self, optimizer):
+        """Keeps the optimizer for loops of one's own; what wants a loss says that there is none."""
+        self.optimizer, self.loss, self._trainer = optimizer, None, None
+        self._pending_compile = None
+        self._lossless = True
+
+    def _compile(self, *arguments):
+        self._lossless = False
+        super()._compile(*arguments)
+
+    _lossless = False
+
+    def _compiled(self):
+        if self._lossless:
+            raise ValueError("No loss to compute. Provide a `loss` argument in `compile()`.")
+        return super()._compiled()
+
     # ---- Config and looks
 
     def get_config(self):
@@ -220,11 +241,16 @@ class Model(Trainable, Layer):
         return json.dumps(json.loads(document), **kwargs) if kwargs else document
 
     def summary(self, line_length=None, positions=None, print_fn=None, expand_nested=False, show_trainable=False, layer_range=None):
-        """Prints the table of layers, shapes and parameters; print_fn gets the text instead."""
-        for name, value in (("positions", positions), ("expand_nested", expand_nested), ("layer_range", layer_range)):
-            if value:
-                raise error(UNSUPPORTED, f"summary: `{name}` is not supported")
-        table = text(lib.xfer_model_summary, self._model_handle(), int(line_length or 0), int(bool(show_trainable)))
+        """Prints the table of layers, shapes and parameters; print_fn gets the text instead.
+
+        expand_nested lists the layers of models inside. layer_range: (first, last), names or regular expressions of the layers to list.
+        """
+        if positions:
+            raise error(UNSUPPORTED, "summary: `positions` is not supported")
+        options = {"width": int(line_length or 0), "show_trainable": bool(show_trainable), "expand_nested": bool(expand_nested)}
+        if layer_range is not None:
+            options["layers"] = _numbers_of([layer.name for layer in self.layers], layer_range)
+        table = text(lib.xfer_model_summary_with, self._model_handle(), encode(options))
         if print_fn is not None:
             print_fn(table)
         else:
@@ -259,6 +285,14 @@ class Model(Trainable, Layer):
         _may_write(filepath, overwrite)
         check(lib.xfer_model_save(self._model_handle(), os.fsencode(filepath)))
 
+    def __reduce__(self):
+        # Copies and pickles are what a file gives: architecture, weights, what compile() was given.
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.keras")
+            self.save(path)
+            with open(path, "rb") as file:
+                return _model_of_bytes, (file.read(),)
+
     def save_weights(self, filepath, overwrite=True):
         """Writes a .weights.h5 file as Keras does, or a .safetensors file."""
         _may_write(filepath, overwrite)
@@ -287,7 +321,7 @@ class Sequential(Model):
         self._refuse_hooks()
         if type(self).call is not Layer.call:
             raise error(UNSUPPORTED, f"{type(self).__name__}: call() of a subclass of Sequential would not be called; put a Layer of your own in it")
-        self._title, self._flag = name, trainable
+        self._title, self._flag = checked_name(name), trainable
         self._pending_compile = None
         self._stack, self._first, self._built = [], None, None
         for layer in layers or []:
@@ -320,6 +354,8 @@ class Sequential(Model):
         elif type(layer).__name__ == "InputLayer" and not self._stack and self._first is None:
             self._first = layer
         else:
+            if layer._input_shape is not None and not self._stack and self._first is None:
+                self._first = Layer("InputLayer", {"shape": list(layer._input_shape)})
             self._stack.append(layer)
 
     def _rebuild(self):
@@ -342,7 +378,7 @@ class Sequential(Model):
         self._title = text(lib.xfer_layer_name, layer)
         remember(self, layer)
         if not self._flag:
-            flags = [(inner, inner.trainable) for top in self._stack for inner in _all_layers(top)]
+            flags = [(inner, inner.trainable) for top in self._stack for inner in all_layers(top)]
             check(lib.xfer_layer_set_trainable(layer, 0))
             for inner, flag in flags:
                 inner.trainable = flag
@@ -374,6 +410,9 @@ class Sequential(Model):
         if self._loose is None:
             if not self._stack:
                 raise error(STATE, f"Sequential '{self._title or ''}' has no layers and no input shape yet")
+            waiting = next((inner for inner in all_layers(self) if inner._functions), None)
+            if waiting is not None:
+                raise error(STATE, f"Sequential '{self._title or ''}' begins with an Input, so that the functions in '{waiting.name}' know their shapes")
             self._loose = self._assemble()
         return self._loose
 
@@ -411,7 +450,7 @@ class Sequential(Model):
 
     def _compile(self, optimizer, loss, *arguments):
         if self._built is None:
-            self._pending_compile = optimizer, loss, *arguments
+            self._pending_compile, self._lossless = (optimizer, loss, *arguments), False
             self.optimizer, self.loss = optimizer, loss
         else:
             super()._compile(optimizer, loss, *arguments)
@@ -453,6 +492,17 @@ def _called_in(model, layers):
     return layers
 
 
+def _numbers_of(names, layer_range):
+    """[first, end] of the layers a summary's layer_range names."""
+    if len(layer_range) != 2 or not all(isinstance(name, str) for name in layer_range):
+        raise ValueError(f"layer_range is a list or tuple of two names, {layer_range!r} was given")
+    lower, upper = ([n for n, name in enumerate(names) if re.match(pattern, name)] for pattern in layer_range)
+    if not lower or not upper:
+        raise ValueError(f"layer_range={layer_range!r} does not match the names of the model's layers: {names}")
+    first, last = (lower, upper) if lower[0] <= upper[-1] else (upper, lower)
+    return [first[0], last[-1] + 1]
+
+
 def _knows_its_shape(layer):
     return isinstance(layer, Model) and (not isinstance(layer, Sequential) or layer._built is not None)
 
@@ -473,12 +523,12 @@ def _real_bool(trainable):
             f"Expected `trainable` to be a boolean. Received: trainable={trainable!r} (of type {type(trainable).__name__})")
 
 
-def _all_layers(layer):
+def all_layers(layer):
     """The layer and all within, outermost first."""
     yield layer
     if isinstance(layer, Model):
         for inner in layer.layers:
-            yield from _all_layers(inner)
+            yield from all_layers(inner)
 
 
 def _may_write(path, overwrite):
@@ -518,6 +568,14 @@ def load_model(filepath, custom_objects=None, compile=True, safe_mode=True):
     return model
 
 
+def _model_of_bytes(data):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        with open(path, "wb") as file:
+            file.write(data)
+        return load_model(path)
+
+
 def save_model(model, filepath, overwrite=True):
     """model.save(filepath)."""
     model.save(filepath, overwrite)
@@ -531,13 +589,66 @@ def model_from_json(json_string, custom_objects=None):
 
 
 def clone_model(model, input_tensors=None, clone_function=None, call_function=None, recursive=False, **kwargs):
-    """The same architecture with fresh weights, not compiled."""
-    given = {"input_tensors": input_tensors, "clone_function": clone_function, "call_function": call_function, **kwargs}
+    """The same architecture with fresh weights, not compiled. clone_function(layer) gives the layer to take in place of each one."""
+    given = {"input_tensors": input_tensors, "call_function": call_function, **kwargs}
     for name, value in given.items():
         if value is not None:
             raise error(UNSUPPORTED, f"clone_model: `{name}` is not supported")
     if recursive:
-        raise error(UNSUPPORTED, "clone_model: `recursive` goes with `clone_function`, which is not supported")
+        raise error(UNSUPPORTED, "clone_model: `recursive` is not supported: clone the models inside in clone_function")
     if not isinstance(model, Model):
         raise ValueError(f"clone_model takes a Functional or Sequential model, {type(model).__name__} was given")
-    return model_from_json(model.to_json())
+    if clone_function is not None:
+        return _clone_by(model, clone_function)
+    clone = model_from_json(model.to_json())
+    for layer, twin in zip(all_layers(model), all_layers(clone)):
+        twin._initializers = layer._initializers
+        twin._initialize()
+    return clone
+
+
+def _clone_by(model, function):
+    """The model with other layers called as its own are."""
+    if isinstance(model, Sequential):
+        layers = [function(layer) for layer in model.layers]
+        return Sequential(([Input(batch_shape=model.input_shape)] if model.built else []) + layers, name=model.name)
+    config = model.get_config()
+    layers = {layer.name: layer for layer in model.layers}
+    made, symbols = {}, {}
+
+    def value(given):
+        """Arguments of a call, with symbols in place of what stands for them; KeyError where one is not there yet."""
+        if isinstance(given, dict) and given.get("class_name") == "__keras_tensor__":
+            return symbols[tuple(given["config"]["keras_history"])]
+        if isinstance(given, dict):
+            return {key: value(element) for key, element in given.items()}
+        return [value(element) for element in given] if isinstance(given, list) else given
+
+    waiting = [(entry["name"], number, node) for entry in config["layers"] for number, node in enumerate(entry["inbound_nodes"])]
+    for entry in config["layers"]:
+        if entry["class_name"] == "InputLayer":
+            symbols[entry["name"], 0, 0] = Input(**{key: entry["config"][key] for key in ("batch_shape", "dtype", "name")})
+        else:
+            made[entry["name"]] = function(layers[entry["name"]])
+    while waiting:
+        later = []
+        for name, number, node in waiting:
+            try:
+                arguments, keywords = value(node["args"]), value(node["kwargs"])
+            except KeyError:
+                later.append((name, number, node))
+                continue
+            if isinstance(made[name], Model) and len(arguments) > 1:
+                arguments = [arguments]
+            result = made[name](*arguments, **keywords)
+            for index, symbol in enumerate(result if isinstance(result, (list, tuple)) else [result]):
+                symbols[name, number, index] = symbol
+        if len(later) == len(waiting):
+            raise error(UNSUPPORTED, f"clone_model: the calls of {sorted({name for name, _, _ in later})} cannot be made again")
+        waiting = later
+
+    def ends(kind):
+        found = config[f"{kind}_layers"]
+        return [symbols[tuple(end)] for end in (found if isinstance(found[0], list) else [found])]
+
+    return Model(model._structured(False, ends("input")), model._structured(True, ends("output")), name=model.name)

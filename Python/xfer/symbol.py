@@ -4,6 +4,13 @@ from ._c import lib
 from ._handle import encode, make, shape_of
 
 
+def checked_name(name):
+    """The name, if it may be one; None stays."""
+    if name is not None and (not isinstance(name, str) or "/" in name):
+        raise ValueError(f"Argument `name` must be a string and cannot contain character `/`. Received: name={name} (of type {type(name)})")
+    return name
+
+
 class Symbol:
     """The output of a layer called on symbols; `shape` has None where it is open (the batch)."""
 
@@ -56,7 +63,7 @@ def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None
     # A fixed batch size is kept in the config and changes nothing else: models take batches of any size.
     dims = [None if n is None else int(n) for n in (batch_size, *shape)]
     config = {"batch_shape": dims, "dtype": str(dtype or "float32")}
-    if name is not None:
+    if checked_name(name) is not None:
         config["name"] = name
     return InputSymbol(make("symbol", lib.xfer_input_create, encode(config)), config)
 

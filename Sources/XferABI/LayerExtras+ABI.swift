@@ -61,3 +61,25 @@ import XferCore
     try give(symbols, capacity, count, .symbol, expected: found.count) { found }
   }
 }
+
+@c @implementation public func xfer_model_summary_with(
+  _ model: OpaquePointer?, _ options: UnsafePointer<CChar>?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+  _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    try give(buffer, capacity, length) {
+      let model = try object(model, .model, "model")
+      var options = try Configuration(XferABI.config(options, "options"), for: "xfer_model_summary_with")
+      let (width, showTrainable) = (try options.int("width", 0), try options.bool("show_trainable", false))
+      let expandNested = try options.bool("expand_nested", false)
+      let range = try options.integers("layers") ?? [0, .max]
+      try options.finish()
+      guard (0...65_536).contains(width) else { throw invalid("width is to be from 0 (for 80 columns) to 65536, \(width) was given") }
+      guard range.count == 2, range[0] >= 0, range[0] <= range[1] else {
+        throw invalid("layers is to be [first, end] with 0 ≤ first ≤ end, \(range) was given")
+      }
+      return model.summary(
+        width: width == 0 ? nil : width, showTrainable: showTrainable, expandNested: expandNested, range: range[0]..<range[1])
+    }
+  }
+}

@@ -108,6 +108,7 @@ int main(void) {
   REFUSES(xfer_model, net.head, xfer_model_set_metadata(h, "{}"));
   REFUSES(xfer_model, net.head, xfer_model_metadata(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_summary(h, 0, 0, text, room, &length));
+  REFUSES(xfer_model, net.head, xfer_model_summary_with(h, NULL, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_predict(h, x, 0, &out_tensor));
   REFUSES(xfer_tensor, weight, xfer_model_predict(net.model, h, 0, &out_tensor));
   REFUSES(xfer_model, net.head, xfer_plan_report(h, 1, 0, text, room, &length));

@@ -268,6 +268,21 @@ static void symbols_of_models(void) {
   OK(xfer_layer_config(norm, text, sizeof text, NULL));
   CHECK(strstr(text, "\"momentum\":0.5") && strstr(text, "\"epsilon\":0.25"));
 
+  OK(xfer_layer_set(net.head, "{\"activation\":\"sigmoid\"}"));
+  FAILS(xfer_layer_set(net.head, "{\"activation\":\"sigmoud\"}"), XFER_E_INVALID_ARGUMENT, "'sigmoid'");
+  OK(xfer_layer_config(net.head, text, sizeof text, NULL));
+  CHECK(strstr(text, "\"activation\":\"sigmoid\""));
+  FAILS(xfer_layer_set(net.head, "{\"units\":2}"), XFER_E_UNSUPPORTED, "'units' of a Dense is fixed");
+
+  char table[8192];
+  OK(xfer_model_summary_with(net.model, "{\"expand_nested\":true,\"layers\":[1,2]}", table, sizeof table, NULL));
+  CHECK(strstr(table, "trunk (Functional)") && strstr(table, "└ batch_normalization") && !strstr(table, "(Dense)"));
+  OK(xfer_model_summary_with(net.model, NULL, table, sizeof table, NULL));
+  CHECK(strstr(table, "(Dense)") && !strstr(table, "└ batch"));
+  FAILS(xfer_model_summary_with(net.model, "{\"layers\":[2,1]}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "[2, 1]");
+  FAILS(xfer_model_summary_with(net.model, "{\"width\":-1}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "-1");
+  FAILS(xfer_model_summary_with(net.model, "{\"nested\":true}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "'nested'");
+
   xfer_symbol *symbols[] = {in, middle, before, out};
   for (int i = 0; i < 4; i++) xfer_symbol_release(symbols[i]);
   xfer_layer *layers[] = {whole, inner, norm, twin, cut_layer, dropout};

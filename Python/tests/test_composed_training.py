@@ -218,3 +218,38 @@ def test_call_of_a_sequential_is_refused(keras):
 
     with pytest.raises(keras.XferError, match=r"call\(\) of a subclass of Sequential"):
         Mine([keras.layers.Dense(2)])
+
+
+# ---- Losses written out under a tape
+
+@pytest.mark.parametrize("write", [
+    lambda o, t, p: o.mean(o.square(t - p)), lambda o, t, p: o.mean((p - t) ** 2), lambda o, t, p: o.mean(abs(t - p)),
+    lambda o, t, p: o.sqrt(o.mean(o.square(t - p))), lambda o, t, p: 1.0 - 2.0 * o.sum(t * p) / (o.sum(t * t) + o.sum(p * p)),
+    lambda o, t, p: o.mean(o.square(t - p)) * o.sum(p * p) + o.mean(p)])
+def test_losses_written_out_under_a_tape(keras, write):
+    layer = keras.layers.Dense(2)
+    layer.build((None, 4))
+    with keras.GradientTape() as tape:
+        value = write(keras.ops, Y, layer(X))
+    gradient = np.asarray(tape.gradient(value, layer.kernel))
+    kernel = layer.kernel.numpy()
+    assert value.shape == ()
+
+    def at(step, place):
+        moved = kernel.astype(np.float64)
+        moved[place] += step
+        return float(write(Numbers, Y.astype(np.float64), X.astype(np.float64) @ moved))
+
+    for place in ((0, 0), (3, 1)):
+        np.testing.assert_allclose(gradient[place], (at(1e-5, place) - at(-1e-5, place)) / 2e-5, atol=2e-4, rtol=1e-3)
+    np.testing.assert_allclose(float(value), at(0.0, (0, 0)), rtol=1e-5)
+
+
+class Numbers:
+    """numpy in place of ops."""
+
+    mean, sum, square, sqrt = np.mean, np.sum, np.square, np.sqrt
+
+
+def test_functions_of_numbers_give_numbers(keras):
+    assert keras.ops.sqrt(4.0).shape == () and float(keras.ops.add(1.0, 2.0)) == 3.0

@@ -92,6 +92,23 @@ def test_cutting_off_the_top_and_putting_on_a_new_one(keras):
     assert not np.array_equal(before, model.get_layer("body").kernel.numpy())
 
 
+def test_a_model_that_begins_in_the_middle(keras, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="relu", name="a"), keras.layers.Dense(2, name="b")])
+    head = keras.Model(model.layers[0].output, model.output)
+    assert [type(layer).__name__ for layer in head.layers] == ["InputLayer", "Dense"] and head.layers[1] is model.layers[1]
+    features = keras.Model(model.input, model.layers[0].output)(X)
+    np.testing.assert_allclose(head(features), model(X), atol=1e-6)
+    assert head.input_shape == (None, 3) and len(head.weights) == 2
+    head.save(tmp_path / "head.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "head.keras")(features), head(features))
+    inputs = keras.Input((4,))
+    hidden = keras.layers.Dense(3)(inputs)
+    whole = keras.Model(inputs, keras.layers.Dropout(0.5)(hidden, training=True))
+    part = keras.Model(hidden, whole.output)
+    assert (np.asarray(part(np.ones((4, 3), np.float32))) == 0).any()
+    assert keras.models.clone_model(part).output_shape == (None, 3)
+
+
 def test_symbols_of_a_layer_written_in_python(keras):
     class Twice(keras.layers.Layer):
         def call(self, x):
@@ -174,6 +191,13 @@ def test_what_is_fixed_is_refused(keras, name, value):
     layer = keras.layers.Dense(2, kernel_regularizer="l2", name="d")
     with pytest.raises(AttributeError, match=f"Dense 'd'.*`{name}`.*when the layer is made"):
         setattr(layer, name, value)
+    layer.build((None, 4))
+    for weight in ("kernel", "bias"):
+        with pytest.raises(AttributeError, match="assign"):
+            setattr(layer, weight, np.zeros(2))
+    assert layer.activity_regularizer is None
+    with pytest.raises(AttributeError, match="fixed"):
+        layer.activity_regularizer = "l2"
     layer.note = "an attribute of one's own"
     assert layer.note == "an attribute of one's own"
     with pytest.raises(AttributeError):
@@ -219,8 +243,10 @@ def test_an_activation_of_ones_own_elsewhere(keras):
     np.testing.assert_allclose(deferred(X), X @ deferred.layers[0].kernel.numpy() + 1, atol=1e-6)
     again = keras.layers.Dense.from_config(functional.layers[1].get_config())
     assert again(X).shape == (6, 2)
-    with pytest.raises(keras.XferError, match="composed of xfer.ops"):
-        keras.layers.Dense(2, activation=np.sinh)(X)
+    refused = keras.layers.Dense(2, activation=np.sinh)
+    for _ in range(2):
+        with pytest.raises(keras.XferError, match="composed of xfer.ops"):
+            refused(X)
 
 
 def test_initializers_of_ones_own(keras):
@@ -251,6 +277,13 @@ def test_other_functions_are_refused(keras):
     for argument in ("kernel_regularizer", "bias_constraint", "activity_regularizer"):
         with pytest.raises(keras.XferError, match=f"`{argument}` is a function in Python"):
             keras.layers.Dense(2, **{argument: lambda w: w})
+
+    class Mine(keras.regularizers.Regularizer):
+        def __call__(self, x):
+            return 0.0
+
+    with pytest.raises(keras.XferError, match="Mine"):
+        keras.layers.Dense(2, kernel_regularizer=Mine())
 
 
 # ---- Making, copying, looking

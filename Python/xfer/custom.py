@@ -8,7 +8,7 @@ from ._errors import STATE, error
 from ._handle import encode, make
 from .composed import Composition, prepare
 from ._kernels import automatic_name, register_numpy
-from .layer import Layer
+from .layer import Layer, take_shape_argument
 from .symbol import Input, Symbol
 
 __all__ = ["CustomKernel", "Lambda"]
@@ -52,7 +52,7 @@ class Lambda(Layer):
             raise ValueError(f"Lambda: output_shape is a tuple without the batch dimension, {output_shape!r} was given")
         self._function, self._arguments = function, dict(arguments or {})
         self._gradient, self._kernel, self._output_shape = gradient, kernel, output_shape
-        self._options = {k: v for k, v in kwargs.items() if v is not None}
+        self._input_shape = take_shape_argument(kwargs)
         self._composition = Composition(self, kwargs)
 
     def call(self, inputs):

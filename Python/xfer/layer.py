@@ -96,7 +96,8 @@ class Layer:
     # The first call on symbols (inputs, outputs), and a model that calls the layer where the library did that.
     _first_call = _within = None
     _called = False
-    # Python functions in the config (see _take_functions): initializers by argument, the activation, and whether they wait for the layer to be built.
+    # Python functions in the config (see _take_functions): initializers by argument, the activation, and whether they wait for the
+    # layer to be built.
     _initializers = _activation_function = None
     _functions = False
     # The shape of inputs, without the batch, that a Sequential begins with.
@@ -179,7 +180,7 @@ class Layer:
             config = self.get_config()
             if name in config:
                 return _as_attribute(name, config[name])
-            if config.get(_OPTIONAL_WEIGHTS.get(name)) is False:
+            if name == "activity_regularizer" or config.get(_OPTIONAL_WEIGHTS.get(name)) is False:
                 return None
         if name == "_handle" and self._composition is not None:
             from .composed import unbuilt
@@ -191,8 +192,10 @@ class Layer:
         # What the config says is the library's: an attribute of Python's own would hide it and change nothing.
         if name.startswith("_") or self._composition is not None or "_handle" not in self.__dict__ or hasattr(type(self), name):
             object.__setattr__(self, name, value)
-        elif name in self.get_config():
+        elif name in self.get_config() or name == "activity_regularizer" or name in inspect.signature(type(self).__init__).parameters:
             self._set(name, value)
+        elif any(weight.name == name for weight in self.weights):
+            raise AttributeError(f"{type(self).__name__} '{self.name}': `{name}` is a weight, whose values layer.{name}.assign(values) replaces")
         else:
             object.__setattr__(self, name, value)
 
@@ -208,23 +211,27 @@ class Layer:
                 raise
             cls = type(self).__name__
             raise AttributeError(
-                f"{cls} '{self.name}': `{name}` is fixed when the layer is made. Make another one, "
-                f"{cls}.from_config({{**layer.get_config(), \"{name}\": ...}}), and give it the weights by set_weights(layer.get_weights())") from None
+                f"{cls} '{self.name}': `{name}` is fixed when the layer is made. Make another one, {cls}.from_config({{**layer.get_config(), "
+                f"\"{name}\": ...}}), and give it the weights by set_weights(layer.get_weights())") from None
         if name == "activation":
             self._activation_function = None
 
     def _bind_functions_of(self, shapes):
         """Gives what is a Python function in the config its effect, once shapes of inputs are known."""
+        from .symbol import Input
+
+        output = self._apply([Input(batch_shape=(None, *shape[1:])) for shape in shapes], _c.TRAINING[None])[0]
+        self._initialize()
+        activation = self._activation_function
+        if activation is not None:
+            self._bind_activation(activation, output)
+        self._functions = False
+
+    def _bind_activation(self, activation, output):
         from .custom import is_composed
         from .models import Model
         from .symbol import Input
 
-        self._functions = False
-        output = self._apply([Input(batch_shape=(None, *shape[1:])) for shape in shapes], _c.TRAINING[None])[0]
-        self._initialize()
-        activation = self._activation_function
-        if activation is None:
-            return
         # Any size but that of the features: a convolution's images may be others the next time.
         x = Input(batch_shape=[None] * (output.ndim - 1) + [output.shape[-1]])
         result = is_composed(activation, x)
@@ -527,9 +534,8 @@ def _take_functions(class_name, config):
 
 def _copied(cls, config, shape, weights):
     layer = cls.from_config(config)
-    if shape is not None:
-        layer.build(shape)
     if weights:
+        layer.build(shape)
         layer.set_weights(weights)
     return layer
 

@@ -52,15 +52,18 @@ class Model(Trainable, Layer):
             raise error(
                 UNSUPPORTED, f"{type(self).__name__}: models of a class of your own are not supported; "
                 "give the inputs and outputs, Model(inputs, outputs), or use Sequential")
-        self._inputs, self._outputs = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
+        entries_given, exits_given = _symbols(inputs, "inputs"), _symbols(outputs, "outputs")
         self._input_keys = list(inputs) if isinstance(inputs, dict) else None
         self._output_keys = list(outputs) if isinstance(outputs, dict) else None
         self._listed = isinstance(inputs, (list, tuple)), isinstance(outputs, (list, tuple))
-        entry, entries = array_of([s._handle for s in self._inputs])
-        exit_, exits = array_of([s._handle for s in self._outputs])
+        entry, entries = array_of([s._handle for s in entries_given])
+        exit_, exits = array_of([s._handle for s in exits_given])
         title = None if checked_name(name) is None else name.encode()
         self._adopt(make("model", lib.xfer_model_create, entry, entries, exit_, exits, title))
-        self._kept = layers_behind(self._outputs)
+        if all(isinstance(symbol, InputSymbol) for symbol in entries_given):
+            self._inputs, self._outputs = entries_given, exits_given
+        # A model that begins in the middle of another has inputs and calls of its own: the library knows them.
+        self._kept = layers_behind(exits_given)
         if not trainable:
             self.trainable = False
 
@@ -412,7 +415,7 @@ class Sequential(Model):
                 raise error(STATE, f"Sequential '{self._title or ''}' has no layers and no input shape yet")
             waiting = next((inner for inner in all_layers(self) if inner._functions), None)
             if waiting is not None:
-                raise error(STATE, f"Sequential '{self._title or ''}' begins with an Input, so that the functions in '{waiting.name}' know their shapes")
+                raise error(STATE, f"Sequential '{self._title or ''}' is to begin with an Input: the functions in '{waiting.name}' want to know their shapes")
             self._loose = self._assemble()
         return self._loose
 

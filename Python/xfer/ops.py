@@ -1,7 +1,8 @@
 """Functions of tensors: on symbols they build models, on arrays and tensors they compute; under a tape they are differentiated.
 
-Shapes and axes count the batch as dimension 0. Layers compute each sample alone: of symbols no function reduces, moves or splits the batch, so axes
-are 1 and above, or negative ones that do not reach the batch. Losses, metrics and add_loss may reduce everything to one number, arrays along any axis.
+Shapes and axes count the batch as dimension 0. Layers compute each sample alone: of symbols no function reduces, moves or splits the
+batch, so axes are 1 and above, or negative ones that do not reach the batch. Losses, metrics and add_loss may reduce everything to one
+number; arrays are reduced along any axis.
 """
 
 import builtins
@@ -56,7 +57,10 @@ def _call(op, values, **arguments):
     trace = current_trace() if any(isinstance(v, Weight) for v in values) else None
     symbolic = symbolic or trace is not None
     inputs, operands = [], []
+    number = not symbolic and op in _ELEMENTWISE and all(len(_shape(v)) == 0 for v in values)
     for value in values:
+        if isinstance(value, Tensor) and not value.ndim and value._terms and not symbolic and current_tape() is not None:
+            value = _recorded(value)
         if isinstance(value, Symbol):
             operands.append({"input": len(inputs)})
             inputs.append(value)
@@ -96,7 +100,14 @@ def _call(op, values, **arguments):
         if len(_known) >= 256:
             _known.clear()
         _known[key] = Op(op, operands, arguments)
-    return _known[key](inputs if len(inputs) > 1 else inputs[0])
+    result = _known[key](inputs if len(inputs) > 1 else inputs[0])
+    return Tensor(result._handle, shape=(), terms=result._terms) if number else result
+
+
+def _recorded(value):
+    """A number computed under a tape as a tensor of one element, which the tape knows."""
+    parts = [Tensor(handle) if factor == 1.0 else multiply(Tensor(handle), factor) for factor, handle in value._terms]
+    return functools.reduce(add, parts)
 
 
 def _fixed_shape(op, inputs, operands, arguments):

@@ -52,7 +52,8 @@ import XferCore
 ) -> xfer_status {
   call {
     let (model, outputs) = (try object(model, .model, "model"), try truth(outputs, "outputs"))
-    let found = try optional(layer, .layer, "layer").map { try model.symbols(of: $0, outputs: outputs) } ?? (outputs ? model.outputs : model.inputs)
+    let found =
+      try optional(layer, .layer, "layer").map { try model.symbols(of: $0, outputs: outputs) } ?? (outputs ? model.outputs : model.inputs)
     guard !found.isEmpty else { throw XferError.state("model '\(model.name)' has no input shape yet, and so no symbols") }
     guard symbols != nil else {
       try out(count, "count").pointee = found.count

@@ -208,16 +208,20 @@ open class Layer {
 
   /// The call of a layer with any number of outputs.
   public func all(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> [SymbolicTensor] {
+    try all(inputs, training: training, arguments: callArguments)
+  }
+
+  func all(_ inputs: [SymbolicTensor], training: Bool?, arguments: [String: JSONValue]) throws -> [SymbolicTensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
     try buildIfNeeded(inputs.map(\.shape))
     let shapes = try StandIns.outputs(of: inputs.map(\.shape)) { shapes in
       let scratch = Graph()
       let values = zip(inputs, shapes).map { scratch.input(TensorDescription($1, $0.dtype)) }
-      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map {
+      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: arguments)).map {
         TensorDescription(scratch.shape($0), scratch.dtype($0))
       }
     }
-    let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: callArguments)
+    let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: arguments)
     return shapes.enumerated().map { index, result in
       SymbolicTensor(shape: [nil] + result.shape.dropFirst(), dtype: result.dtype, node: node, index: index)
     }

@@ -83,7 +83,9 @@ public final class Operation: Layer {
 
   /// From a model's call there is the chosen operand alone.
   private func choice(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
-    guard let first = inputs.first, let last = inputs.last, inputs.count <= 2, context.graph.shape(first) == context.graph.shape(last) else {
+    guard let first = inputs.first, let last = inputs.last, inputs.count <= 2,
+      context.graph.shape(first) == context.graph.shape(last)
+    else {
       throw XferError.shape("\(name): in training another shape comes out than otherwise: \(inputs.map { context.graph.shape($0) })")
     }
     return context.training ? first : last

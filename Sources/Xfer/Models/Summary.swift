@@ -30,7 +30,8 @@ extension Model {
       guard expandNested, let inner = layer as? Model else { return }
       for layer in inner.listedLayers { list(layer, of: inner, level: level + 1) }
     }
-    for layer in range.map({ Array(listedLayers[$0.clamped(to: listedLayers.indices)]) }) ?? listedLayers { list(layer, of: self, level: 0) }
+    let listed = listedLayers
+    for layer in listed[(range ?? listed.indices).clamped(to: listed.indices)] { list(layer, of: self, level: 0) }
     return "Model: \"\(name)\"\n" + table.text + totals()
   }
 

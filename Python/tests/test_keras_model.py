@@ -211,7 +211,7 @@ def test_an_activation_of_ones_own(keras, tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation=double, name="d"), keras.layers.Dense(2, name="e")])
     layer = model.get_layer("d")
     assert isinstance(layer, keras.layers.Dense) and layer.activation is double
-    assert [w.path.split("/")[-2:] for w in layer.weights] == [["d", "kernel"], ["d", "bias"]]
+    assert [w.path for w in layer.weights] == [f"{model.name}/d/kernel", f"{model.name}/d/bias"]
     hidden = 2 * np.maximum(X @ layer.kernel.numpy() + layer.bias.numpy(), 0)
     np.testing.assert_allclose(layer(X), hidden, atol=1e-6)
     last = model.get_layer("e")
@@ -241,12 +241,17 @@ def test_an_activation_of_ones_own_elsewhere(keras):
     np.testing.assert_allclose(functional(X), X @ functional.layers[1].kernel.numpy() + 1, atol=1e-6)
     deferred = keras.Sequential([keras.layers.Dense(2, activation=lambda t: t + 1)])
     np.testing.assert_allclose(deferred(X), X @ deferred.layers[0].kernel.numpy() + 1, atol=1e-6)
+    inner = keras.Sequential([keras.layers.Dense(2, activation=lambda t: t + 1)])
+    outer = keras.Sequential([keras.Input((4,)), inner])
+    np.testing.assert_allclose(outer(X), X @ inner.layers[0].kernel.numpy() + 1, atol=1e-6)
     again = keras.layers.Dense.from_config(functional.layers[1].get_config())
     assert again(X).shape == (6, 2)
     refused = keras.layers.Dense(2, activation=np.sinh)
     for _ in range(2):
         with pytest.raises(keras.XferError, match="composed of xfer.ops"):
             refused(X)
+    with pytest.raises(keras.XferError, match="the `activation` makes"):
+        keras.layers.Dense(2, activation=lambda t: keras.ops.sum(t, axis=-1))(X)
 
 
 def test_initializers_of_ones_own(keras):

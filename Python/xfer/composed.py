@@ -184,10 +184,8 @@ def unbuilt(layer):
 
 
 def build_stack(first, layers):
-    """Builds those layers of a Sequential that have functions in Python: each needs to know what the one before gives."""
-    from .models import all_layers
-
-    if all(inner._made and not inner._functions for layer in layers for inner in all_layers(layer)):
+    """Builds those layers of a Sequential that are written in Python: each needs to know what the one before gives."""
+    if all(layer._made for layer in layers):
         return
     shape = first.get_config()["batch_shape"] if first is not None else layers[0].input_shape
     symbol = Input(batch_shape=shape)

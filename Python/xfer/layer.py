@@ -239,6 +239,8 @@ class Layer:
             raise error(
                 UNSUPPORTED, f"{type(self).__name__} '{self.name}': an `activation` of one's own is composed of xfer.ops; put a function of numpy "
                 "arrays into layers.Lambda with a gradient")
+        if result.shape != x.shape:
+            raise error(SHAPE, f"{type(self).__name__} '{self.name}': the `activation` makes {result.shape} of {x.shape}")
         if result is not x:
             model = Model(x, result)
             check(lib.xfer_layer_set(self._handle, encode({"activation": {"class_name": "Functional", "config": model.get_config()}})))

@@ -400,7 +400,12 @@ class Sequential(Model):
     def _built(self, pair):
         self._ready, self._loose = pair, None
         if pair is not None:
-            _called_in(self, self.layers)
+            for layer in _called_in(self, self.layers):
+                if isinstance(layer, Sequential):
+                    layer._built  # noqa: B018 - takes over what this model connected
+                if layer._functions:
+                    symbols = self._symbols_of(layer, False)
+                    layer._bind_functions_of([symbol.shape for symbol in symbols])
 
     def _compile_pending(self):
         if self._pending_compile is not None:
@@ -413,9 +418,6 @@ class Sequential(Model):
         if self._loose is None:
             if not self._stack:
                 raise error(STATE, f"Sequential '{self._title or ''}' has no layers and no input shape yet")
-            waiting = next((inner for inner in all_layers(self) if inner._functions), None)
-            if waiting is not None:
-                raise error(STATE, f"Sequential '{self._title or ''}' is to begin with an Input: the functions in '{waiting.name}' want to know their shapes")
             self._loose = self._assemble()
         return self._loose
 

@@ -11,7 +11,7 @@ from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
 from ._handle import Handle, array_of, dims_of, encode, make, text, text_once
-from ._structure import is_nest, named
+from ._structure import is_nest, leaves, named
 from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, layer_of, remember, shape_argument
@@ -620,6 +620,8 @@ def _clone_by(model, function):
     config = model.get_config()
     layers = {layer.name: layer for layer in model.layers}
     made, symbols = {}, {}
+    # Functions of xfer.ops have nothing to clone: they are called again on what were their inputs.
+    operations = {e["name"] for e in config["layers"] if e["class_name"] == "Op" or (e.get("module") or "").startswith("keras.src.ops")}
 
     def value(given):
         """Arguments of a call, with symbols in place of what stands for them; KeyError where one is not there yet."""
@@ -634,7 +636,8 @@ def _clone_by(model, function):
         if entry["class_name"] == "InputLayer":
             symbols[entry["name"], 0, 0] = Input(**{key: entry["config"][key] for key in ("batch_shape", "dtype", "name")})
         else:
-            made[entry["name"]] = function(layers[entry["name"]])
+            layer = layers[entry["name"]]
+            made[entry["name"]] = layer if entry["name"] in operations else function(layer)
     while waiting:
         later = []
         for name, number, node in waiting:
@@ -643,9 +646,10 @@ def _clone_by(model, function):
             except KeyError:
                 later.append((name, number, node))
                 continue
-            if isinstance(made[name], Model) and len(arguments) > 1:
-                arguments = [arguments]
-            result = made[name](*arguments, **keywords)
+            if name in operations:
+                result = made[name]._apply([leaf for leaf in leaves(arguments) if isinstance(leaf, Symbol)], _c.TRAINING[None])
+            else:
+                result = made[name](*([arguments] if isinstance(made[name], Model) and len(arguments) > 1 else arguments), **keywords)
             for index, symbol in enumerate(result if isinstance(result, (list, tuple)) else [result]):
                 symbols[name, number, index] = symbol
         if len(later) == len(waiting):

@@ -35,6 +35,7 @@ class Op(Layer):
     """The layer behind one call of a function here."""
 
     def __init__(self, op, operands=None, arguments=None, **kwargs):
+        self._call = encode([op, operands, arguments or {}])
         Layer.__init__(self, "Op", {"op": op, "operands": operands, "arguments": arguments or {}, **kwargs})
 
 

@@ -588,8 +588,10 @@ def layer_of(handle):
         from .models import _from_handle
 
         return _from_handle(make("model", lib.xfer_layer_as_model, handle))
-    class_name = json.loads(text(lib.xfer_layer_config, handle))["class_name"]
-    cls = CLASSES.get(class_name, Layer)
+    entry = json.loads(text(lib.xfer_layer_config, handle))
+    # Functions of xfer.ops may be written as Keras' functions, which share names with layers.
+    function = (entry.get("module") or "").startswith("keras.src.ops")
+    cls = CLASSES.get("Op" if function else entry["class_name"], Layer)
     layer = cls.__new__(cls)
     layer._adopt_layer(handle)
     return layer

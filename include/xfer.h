@@ -167,6 +167,11 @@ xfer_status xfer_layer_build(xfer_layer *layer, int32_t rank, const int64_t *dim
 /* Normalization learns mean and variance from a batch; `more` 1 adds it to the batches of the calls before, 0 begins
  * anew. Builds the layer if need be. XFER_E_UNSUPPORTED for layers of other classes. */
 xfer_status xfer_layer_adapt(xfer_layer *layer, const xfer_tensor *data, int32_t more);
+/* Changes values of the config of a layer that stands: {"rate":0.25} of Dropout, {"momentum":0.9,"epsilon":1e-5} of
+ * BatchNormalization, {"activation":"relu"} of Dense, convolutions and Activation. Takes effect at once. All other values are fixed: XFER_E_UNSUPPORTED. */
+xfer_status xfer_layer_set(xfer_layer *layer, const char *settings);
+/* A number: the same for all handles on one layer, and never another layer's. */
+xfer_status xfer_layer_id(const xfer_layer *layer, uint64_t *id);
 /* {"class_name":..., "config":{...}} as Keras writes it. */
 xfer_status xfer_layer_config(const xfer_layer *layer, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_layer_name(const xfer_layer *layer, char *buffer, size_t capacity, size_t *length);
@@ -306,6 +311,12 @@ xfer_status xfer_model_from_json(const char *json, xfer_model **model);
 
 /* The same object as a layer: to nest it, freeze it, list its weights or call it on data. */
 xfer_status xfer_model_as_layer(xfer_model *model, xfer_layer **layer);
+/* The model a layer is: one found inside another. XFER_E_UNSUPPORTED for other layers. */
+xfer_status xfer_layer_as_model(xfer_layer *layer, xfer_model **model);
+/* The symbols at the ends of the model (layer NULL), or of the first call of one of its layers: its inputs, or with `outputs` 1
+ * what came out. A model between such symbols shares layers and weights with this one. symbols NULL asks for the count alone. */
+xfer_status xfer_model_symbols(const xfer_model *model, const xfer_layer *layer, int32_t outputs, xfer_symbol **symbols, size_t capacity,
+                               size_t *count);
 xfer_status xfer_model_get_layer(xfer_model *model, const char *name, xfer_layer **layer);
 /* Extra facts saved with the model, a JSON object: {"class_names":[...]}. */
 xfer_status xfer_model_set_metadata(xfer_model *model, const char *json);
@@ -313,6 +324,9 @@ xfer_status xfer_model_metadata(const xfer_model *model, char *buffer, size_t ca
 /* The table Keras prints. width 0: 80 columns. */
 xfer_status xfer_model_summary(xfer_model *model, int32_t width, int32_t show_trainable, char *buffer, size_t capacity, size_t *length);
 /* Outputs for all rows of x, in batches (0: 32). */
+/* The same with {"width":100,"show_trainable":true,"expand_nested":true,"layers":[2,5]}, none of them required: nested models with
+ * their layers below them, and the layers from number 2 up to, not including, 5. */
+xfer_status xfer_model_summary_with(xfer_model *model, const char *options, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_size, xfer_tensor **output);
 /* Fingerprints of all weights and statistics as they are now: {"weights":[{"path","trainable","digest"}]}. Equal digests
  * before and after training are equal bits: the proof that what was frozen did not move. */

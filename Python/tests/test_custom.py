@@ -392,7 +392,7 @@ def test_symbols_in_arithmetic(keras):
 
 
 def test_ops_refuse_the_batch(keras):
-    for call in (lambda: keras.ops.sum(X), lambda: keras.ops.mean(X, axis=0), lambda: keras.Input((3,))[0]):
+    for call in (lambda: keras.ops.sum(keras.Input((3,))), lambda: keras.ops.mean(keras.Input((3,)), axis=0), lambda: keras.Input((3,))[0]):
         with pytest.raises(keras.XferError, match="batch"):
             call()
 

@@ -16,7 +16,7 @@ from . import _c
 from ._c import lib
 from ._errors import STATE, UNSUPPORTED, check, error
 from ._handle import array_of, dims_of, make
-from .symbol import Input, Symbol
+from .symbol import Input, Symbol, checked_name
 
 _traces = threading.local()
 _counts = defaultdict(itertools.count)
@@ -34,6 +34,7 @@ class Trace:
     def __init__(self, composition, anchor):
         self._composition, self._anchor = composition, anchor
         self._symbols = {}
+        self.losses = []
 
     def __enter__(self):
         if not hasattr(_traces, "stack"):
@@ -72,14 +73,14 @@ class Composition:
         self.trainable, self.built = trainable, False
         self.parameters, self.order = {}, []
         self.model = None
-        name = options.get("name")
+        name = checked_name(options.get("name"))
         if name is None:
             base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
             index = next(_counts[base])
             name = base if index == 0 else f"{base}_{index}"
-        self.name = str(name)
+        self.name = name
 
-    def add_weight(self, shape, initializer, name, statistic):
+    def add_weight(self, shape, initializer, name, statistic, rules):
         from .layer import Layer
 
         shape = [int(n) for n in ((shape,) if isinstance(shape, int) else shape or ())]
@@ -87,6 +88,7 @@ class Composition:
         config = {"shape": shape, "weight_name": title, "statistic": statistic, "name": f"{self.name}_{title}"}
         if initializer is not None:
             config["initializer"] = initializer
+        config |= {rule: value for rule, value in rules.items() if value is not None}
         layer = Layer("Parameter", config)
         check(lib.xfer_layer_build(layer._handle, *dims_of((None, 1))))
         if not self.trainable:
@@ -102,32 +104,69 @@ class Composition:
             self.built = True
 
     def trace(self, layer, shapes, dtypes):
-        """Runs call() on fresh inputs; the result is the layer's handle."""
-        from .ops import identity
+        """Runs call() on fresh inputs, once for each value `training` may have; the result is the layer's handle."""
+        from .ops import in_training
 
         inputs = [Input(shape=shape[1:], dtype=dtype) for shape, dtype in zip(shapes, dtypes)]
-        with Trace(self, inputs[0]):
-            keywords = {"training": None} if "training" in inspect.signature(layer.call).parameters else {}
-            result = layer.call(inputs if len(inputs) > 1 else inputs[0], **keywords)
-            if isinstance(result, Symbol) and any(result is i for i in inputs):
-                result = identity(result)
-        if not isinstance(result, Symbol):
-            raise TypeError(
-                f"{type(layer).__name__}.call() is to compose one symbol of layers and xfer.ops, {type(result).__name__} came out; functions of numpy "
-                "arrays go into layers.Lambda with a gradient, or into register_kernel")
-        self.keep = inputs, result
+        with Trace(self, inputs[0]) as trace:
+            if "training" in inspect.signature(layer.call).parameters:
+                runs = [self._run(layer, inputs, trace, {"training": flag}) for flag in (True, False)]
+            else:
+                runs = [self._run(layer, inputs, trace, {})]
+        if len({len(run) for run in runs}) > 1:
+            raise TypeError(f"{type(layer).__name__}.call() gives {len(runs[0])} outputs in training and {len(runs[1])} otherwise")
+        results = [pair[0] if len(pair) == 1 or same(*pair) else in_training(*pair) for pair in zip(*runs)]
+        self.keep = inputs, results
         entry, entries = array_of([s._handle for s in inputs])
-        exit_, exits = array_of([result._handle])
+        exit_, exits = array_of([s._handle for s in results])
         self.model = make("model", lib.xfer_model_create, entry, entries, exit_, exits, self.name.encode())
         handle = make("layer", lib.xfer_model_as_layer, self.model)
         if not self.trainable:
             check(lib.xfer_layer_set_trainable(handle, 0))
         return handle
 
+    def _run(self, layer, inputs, trace, keywords):
+        """The symbols one run of call() gives, as a list."""
+        from .ops import add_loss, identity, refuse_mixed
+
+        result = layer.call(inputs if len(inputs) > 1 else inputs[0], **keywords)
+        results = list(result) if isinstance(result, (list, tuple)) else [result]
+        for symbol in results:
+            if not isinstance(symbol, Symbol):
+                raise TypeError(
+                    f"{type(layer).__name__}.call() is to compose symbols of layers and xfer.ops, {type(symbol).__name__} came out; functions of "
+                    "numpy arrays go into layers.Lambda with a gradient, or into register_kernel")
+        refuse_mixed(results, f"{type(layer).__name__}.call()")
+        results = [identity(s) if any(s is i for i in inputs) else s for s in results]
+        while trace.losses:
+            results[0] = add_loss(results[0], trace.losses.pop(0))
+        return results
+
     def weights(self, which):
         """Those made so far, before there is a model to ask."""
         trained = {_c.ALL: (True, False), _c.TRAINABLE: (True,), _c.NON_TRAINABLE: (False,)}[which]
         return [weight for weight, statistic in self.order if (self.trainable and not statistic) in trained]
+
+
+def same(one, other):
+    """Whether two symbols are computed alike from the same inputs, weights and layers."""
+    pairs = [(one, other)]
+    while pairs:
+        a, b = pairs.pop()
+        if a is b:
+            continue
+        if a._layer is None or b._layer is None or a._training != b._training or len(a._inputs) != len(b._inputs):
+            return False
+        if a._layer is not b._layer and not _alike(a._layer, b._layer):
+            return False
+        pairs += zip(a._inputs, b._inputs)
+    return True
+
+
+def _alike(one, other):
+    from .ops import Op
+
+    return isinstance(one, Op) and isinstance(other, Op) and one._call == other._call
 
 
 def prepare(layer, values):
@@ -137,7 +176,7 @@ def prepare(layer, values):
     shapes = [(None, *shape[1:]) for shape in shapes]
     composition.build(layer, shapes)
     if "_handle" not in layer.__dict__:
-        layer._handle = composition.trace(layer, shapes, [v.dtype if isinstance(v, Symbol) else "float32" for v in values])
+        layer._adopt_layer(composition.trace(layer, shapes, [v.dtype if isinstance(v, Symbol) else "float32" for v in values]))
 
 
 def unbuilt(layer):
@@ -151,4 +190,7 @@ def build_stack(first, layers):
     shape = first.get_config()["batch_shape"] if first is not None else layers[0].input_shape
     symbol = Input(batch_shape=shape)
     for layer in layers:
+        # The model makes calls of its own: these are for the shapes alone.
+        known = layer._first_call
         symbol = layer(symbol)
+        layer._first_call = known

@@ -8,7 +8,7 @@ from ._errors import STATE, error
 from ._handle import encode, make
 from .composed import Composition, prepare
 from ._kernels import automatic_name, register_numpy
-from .layer import Layer
+from .layer import Layer, take_shape_argument
 from .symbol import Input, Symbol
 
 __all__ = ["CustomKernel", "Lambda"]
@@ -52,7 +52,7 @@ class Lambda(Layer):
             raise ValueError(f"Lambda: output_shape is a tuple without the batch dimension, {output_shape!r} was given")
         self._function, self._arguments = function, dict(arguments or {})
         self._gradient, self._kernel, self._output_shape = gradient, kernel, output_shape
-        self._options = {k: v for k, v in kwargs.items() if v is not None}
+        self._input_shape = take_shape_argument(kwargs)
         self._composition = Composition(self, kwargs)
 
     def call(self, inputs):
@@ -84,13 +84,14 @@ class Lambda(Layer):
         config = {"kernel": name, "output_shape": [int(n) for n in shape], "name": self._composition.name, "trainable": self._composition.trainable}
         if not config["output_shape"]:
             raise error(STATE, f"Lambda '{self.name}': the function's output has no dimension besides the batch; keep one, as in x[:, None]")
-        self._handle = make("layer", lib.xfer_layer_create, b"CustomKernel", encode(config))
+        self._adopt_layer(make("layer", lib.xfer_layer_create, b"CustomKernel", encode(config)))
 
 
 def is_composed(function, *symbols):
     """The symbol a function composes of symbols, None when it is one of arrays."""
     try:
-        result = function(*symbols)
+        with ops.whole_batches():
+            result = function(*symbols)
     except (TypeError, AttributeError) as reason:
         if "symbol" not in str(reason).lower():
             raise
@@ -146,6 +147,9 @@ class LossFunction:
 
     def _samples(self, truth, prediction):
         values = np.asarray(self._function(truth, prediction))
+        if values.ndim == 0:
+            # One number for all samples is the loss of each.
+            return np.full(len(prediction), values)
         return values.reshape(len(prediction), -1).mean(-1) if values.ndim > 1 else values
 
     def _slopes(self, truth, prediction, dy):

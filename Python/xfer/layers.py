@@ -1,6 +1,9 @@
 """Keras' layers. Images are NHWC ("channels_last"), kernels (height, width, in, out)."""
 
+import numbers
+
 from . import layers_more
+from ._errors import INVALID_ARGUMENT, error
 from .custom import CustomKernel, Lambda
 from .layer import Layer, configured
 from .layers_more import *  # noqa: F403
@@ -24,6 +27,11 @@ class InputLayer(Layer):
     def __init__(self, shape=None, dtype=None, batch_shape=None, **kwargs):
         pass
 
+    @property
+    def dtype(self):
+        """The element type of the input."""
+        return self.get_config()["dtype"]
+
 
 @configured
 class Dense(Layer):
@@ -34,7 +42,8 @@ class Dense(Layer):
         kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None,
         lora_rank=None, lora_alpha=None, **kwargs,
     ):
-        pass
+        if not isinstance(units, numbers.Integral) or units <= 0:
+            raise error(INVALID_ARGUMENT, f"Received an invalid value for `units`, expected a positive integer. Received: units={units}")
 
 
 @configured

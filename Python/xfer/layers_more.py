@@ -1,6 +1,5 @@
 """More of Keras' layers, of `xfer.layers`: normalizations, noise, images, tables. Images are NHWC ("channels_last")."""
 
-import ctypes
 import inspect
 
 import numpy as np
@@ -8,11 +7,10 @@ import numpy as np
 from . import _c
 from ._c import lib
 from ._errors import check
-from ._handle import Handle, array_of, encode
+from ._handle import encode
 from .layer import Layer, configured, settings
 from .symbol import Symbol
-from .tape import current_tape
-from .tensor import Tensor, data_handle
+from .tensor import Tensor, constant, data_handle
 
 __all__ = [
     "AlphaDropout", "CenterCrop", "Embedding", "GaussianDropout", "GaussianNoise", "GroupNormalization", "LayerNormalization",
@@ -162,23 +160,15 @@ class MultiHeadAttention(Layer):
         check(lib.xfer_layer_set_call_arguments(self._handle, encode(arguments)))
         mode = _c.TRAINING[None if training is None else bool(training)]
         values = list(inputs.values())
+        if self._functions:
+            self._bind_functions_of([v.shape for v in values])
         symbolic = any(isinstance(v, Symbol) for v in values)
-        if symbolic and not all(isinstance(v, Symbol) for v in values):
-            raise TypeError(f"layer '{self.name}' was called on symbols and data together")
-        tape = None if symbolic else current_tape()
-        if tape is not None:
-            values = [v if isinstance(v, Tensor) else np.array(v) for v in values]
-        owners = [v._handle if symbolic else data_handle(v) for v in values]
-        handles, count = array_of(owners)
-        capacity = 2 if return_attention_scores else 1
-        outputs, made = (ctypes.c_void_p * capacity)(), ctypes.c_size_t()
-        if symbolic:
-            check(lib.xfer_layer_apply_all(self._handle, handles, count, mode, outputs, capacity, ctypes.byref(made)))
-            results = [Symbol(Handle(outputs[i], "symbol"), self, values) for i in range(made.value)]
-        else:
-            check(lib.xfer_layer_call_all(self._handle, handles, count, mode, tape, outputs, capacity, ctypes.byref(made)))
-            results = [Tensor(Handle(outputs[i], "tensor")) for i in range(made.value)]
-        return tuple(results) if return_attention_scores else results[0]
+        results = self._apply(values, mode) if symbolic else self._compute(values, mode)
+        results = tuple(results) if return_attention_scores else results[0]
+        if symbolic and self._first_call is None:
+            self._first_call = values, results
+        self._called = True
+        return results
 
 
 @configured
@@ -227,6 +217,27 @@ class Normalization(Layer):
             count += 1
         if not count:
             raise ValueError("adapt() received an empty iterable: at least one batch is wanted")
+
+    @property
+    def mean(self):
+        """What is subtracted, in the inputs' rank; None until it is known."""
+        return self._statistic("mean")
+
+    @property
+    def variance(self):
+        """The squares of what is divided by, in the inputs' rank; None until they are known."""
+        return self._statistic("variance")
+
+    def _statistic(self, name):
+        shape = self._serialized().get("build_config", {}).get("input_shape")
+        if shape is None:
+            return None
+        axis = self.get_config()["axis"]
+        axes = [n % len(shape) for n in ([] if axis is None else np.atleast_1d(axis))]
+        kept = [size if place in axes else 1 for place, size in enumerate(shape)]
+        found = [weight.numpy() for weight in self.weights if weight.name == name]
+        values = found[0] if found else np.asarray(self.get_config()[name], np.float32)
+        return constant(np.broadcast_to(values if values.size == 1 else values.reshape(kept), kept))
 
 
 @configured

@@ -1,21 +1,25 @@
 """Functions of tensors: on symbols they build models, on arrays and tensors they compute; under a tape they are differentiated.
 
-Shapes and axes count the batch as dimension 0. Each sample is computed alone: no function reduces, moves or splits the batch, so axes
-are 1 and above, or negative ones that do not reach the batch.
+Shapes and axes count the batch as dimension 0. Layers compute each sample alone: of symbols no function reduces, moves or splits the
+batch, so axes are 1 and above, or negative ones that do not reach the batch. Losses, metrics and add_loss may reduce everything to one
+number; arrays are reduced along any axis.
 """
 
 import builtins
+import contextlib
 import functools
 import math
+import threading
 
 import numpy as np
 
+from . import _c
 from ._errors import SHAPE, UNSUPPORTED, error
 from ._handle import encode
 from .layer import Layer
 from .symbol import Symbol
 from .tape import current_tape
-from .tensor import Tensor
+from .tensor import Tensor, constant
 from .weight import Weight
 
 __all__ = [
@@ -31,8 +35,17 @@ class Op(Layer):
     """The layer behind one call of a function here."""
 
     def __init__(self, op, operands=None, arguments=None, **kwargs):
+        self._call = encode([op, operands, arguments or {}])
         Layer.__init__(self, "Op", {"op": op, "operands": operands, "arguments": arguments or {}, **kwargs})
 
+
+# Functions of single elements.
+_ELEMENTWISE = {
+    "negative", "absolute", "sign", "square", "sqrt", "rsqrt", "reciprocal", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "floor",
+    "round", "identity", "relu", "relu6", "sigmoid", "softplus", "softsign", "silu", "selu", "hard_sigmoid", "hard_silu", "elu", "gelu", "add",
+    "subtract", "multiply", "divide", "maximum", "minimum", "power", "equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "clip",
+    "where",
+}
 
 # Layers of calls on data, by what they compute: their plans are worth keeping.
 _known = {}
@@ -45,7 +58,10 @@ def _call(op, values, **arguments):
     trace = current_trace() if any(isinstance(v, Weight) for v in values) else None
     symbolic = symbolic or trace is not None
     inputs, operands = [], []
+    number = not symbolic and op in _ELEMENTWISE and all(len(_shape(v)) == 0 for v in values)
     for value in values:
+        if isinstance(value, Tensor) and not value.ndim and value._terms and not symbolic and current_tape() is not None:
+            value = _recorded(value)
         if isinstance(value, Symbol):
             operands.append({"input": len(inputs)})
             inputs.append(value)
@@ -75,13 +91,49 @@ def _call(op, values, **arguments):
         operands[0] = {"input": 0}
         inputs.append(_data(op, values[0]).reshape(1))
     if symbolic:
-        return Op(op, operands, arguments)(inputs if len(inputs) > 1 else inputs[0])
+        fixed = _fixed_shape(op, inputs, operands, arguments)
+        # Through _apply: an Op of one input is not called on a list, whatever that input is.
+        result = Op(op, operands, arguments)._apply(inputs, _c.TRAINING[None])[0]
+        result._fixed = fixed
+        return result
     key = encode([op, operands, arguments])
     if key not in _known:
         if len(_known) >= 256:
             _known.clear()
         _known[key] = Op(op, operands, arguments)
-    return _known[key](inputs if len(inputs) > 1 else inputs[0])
+    result = _known[key](inputs if len(inputs) > 1 else inputs[0])
+    return Tensor(result._handle, shape=(), terms=result._terms) if number else result
+
+
+def _recorded(value):
+    """A number computed under a tape as a tensor of one element, which the tape knows."""
+    parts = [Tensor(handle) if factor == 1.0 else multiply(Tensor(handle), factor) for factor, handle in value._terms]
+    return functools.reduce(add, parts)
+
+
+def _fixed_shape(op, inputs, operands, arguments):
+    """The shape of what is made of the whole batch alone, and so has no batch dimension; None for all else."""
+    if arguments.get("whole"):
+        return (1,) * len(inputs[0].shape) if arguments.get("keepdims") else ()
+    if all(s._fixed is None for s in inputs) or op == "add_loss":
+        return None
+    if op not in _ELEMENTWISE:
+        raise error(UNSUPPORTED, f"ops.{op}: of a number made of the whole batch only functions of single elements are computed")
+    if any(s._fixed is None for s in inputs):
+        return None
+    return np.broadcast_shapes(*(s._fixed for s in inputs), *(tuple(o["shape"]) for o in operands if "shape" in o))
+
+
+def refuse_mixed(symbols, what):
+    """Refuses outputs of layers that depend on the whole batch: a layer computes each sample alone."""
+    seen, waiting = set(), list(symbols)
+    while waiting:
+        symbol = waiting.pop()
+        if symbol._fixed is not None:
+            raise error(UNSUPPORTED, f"{what}: a reduction without `axis` mixes the samples of the batch; it serves in losses, metrics and add_loss")
+        if id(symbol) not in seen:
+            seen.add(id(symbol))
+            waiting.extend(symbol._inputs)
 
 
 def _data(op, value):
@@ -194,23 +246,68 @@ def log_softmax(x, axis=-1):
     return _call("log_softmax", [x], axis=axis)
 
 
-def _reduction(name, text):
+_scope = threading.local()
+
+
+@contextlib.contextmanager
+def whole_batches():
+    """Within it reductions of symbols may mix the samples: where a loss is composed."""
+    before = getattr(_scope, "open", False)
+    _scope.open = True
+    try:
+        yield
+    finally:
+        _scope.open = before
+
+
+def _reduction(name, text, numpy_function):
     def function(x, axis=None, keepdims=False):
+        from .composed import current_trace
+
         axis = list(axis) if isinstance(axis, (tuple, list)) else axis
-        return _call(name, [x], axis=axis, keepdims=bool(keepdims))
+        rank, keepdims = len(_shape(x)), bool(keepdims)
+        places = set(range(rank)) if axis is None else {n + rank if n < 0 else n for n in np.atleast_1d(axis).tolist()}
+        symbolic = isinstance(x, (Symbol, Weight)) and (isinstance(x, Symbol) or current_trace() is not None)
+        if places == set(range(rank)) and not isinstance(x, Weight):
+            if symbolic and current_trace() is None and not getattr(_scope, "open", False):
+                raise error(UNSUPPORTED, f"ops.{name}: 'axis' is wanted: without it the batch would be reduced too")
+            result = _call(name, [x], whole=True, keepdims=keepdims)
+            shape = (1,) * rank if keepdims else ()
+            return result if symbolic else Tensor(result._handle, shape=shape, terms=result._terms)
+        if 0 in places and not symbolic and current_tape() is None:
+            # The batch alone is reduced of plain numbers only.
+            axis = None if axis is None else tuple(places)
+            return constant(numpy_function(np.asarray(x, np.float32), axis=axis, keepdims=keepdims))
+        return _call(name, [x], axis=axis, keepdims=keepdims)
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{text} over `axis`, which is not the batch."
+    function.__doc__ = f"{text} over `axis`: of symbols not the batch, but in losses and add_loss, where without an axis one number is made of all."
     return function
 
 
-sum = _reduction("sum", "The sum")
-mean = _reduction("mean", "The mean")
-max = _reduction("max", "The largest element")
-min = _reduction("min", "The smallest element")
-var = _reduction("var", "The biased variance")
-std = _reduction("std", "The biased standard deviation")
-logsumexp = _reduction("logsumexp", "log Σ eˣ")
+def _logsumexp(x, axis, keepdims):
+    top = np.max(x, axis=axis, keepdims=True)
+    result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return result if keepdims else np.squeeze(result, axis=axis)
+
+
+sum = _reduction("sum", "The sum", np.sum)
+mean = _reduction("mean", "The mean", np.mean)
+max = _reduction("max", "The largest element", np.max)
+min = _reduction("min", "The smallest element", np.min)
+var = _reduction("var", "The biased variance", np.var)
+std = _reduction("std", "The biased standard deviation", np.std)
+logsumexp = _reduction("logsumexp", "log Σ eˣ", _logsumexp)
+
+
+def in_training(x1, x2):
+    """Within a layer's call: x1 where the model trains, else x2; only one of them is computed."""
+    return _call("in_training", [x1, x2])
+
+
+def add_loss(x, loss):
+    """x; the sum of `loss` is added to the loss of the model that computes it."""
+    return _call("add_loss", [x, loss])
 
 
 def reshape(x, newshape):

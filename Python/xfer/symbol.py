@@ -4,18 +4,30 @@ from ._c import lib
 from ._handle import encode, make, shape_of
 
 
+def checked_name(name):
+    """The name, if it may be one; None stays."""
+    if name is not None and (not isinstance(name, str) or "/" in name):
+        raise ValueError(f"Argument `name` must be a string and cannot contain character `/`. Received: name={name} (of type {type(name)})")
+    return name
+
+
 class Symbol:
     """The output of a layer called on symbols; `shape` has None where it is open (the batch)."""
 
-    def __init__(self, handle, layer=None, inputs=(), dtype="float32"):
+    def __init__(self, handle, layer=None, inputs=(), dtype="float32", model=None, training=None):
         self._handle = handle
         self._layer = layer
         self._inputs = tuple(inputs)
+        # The model that made the symbol, where that was the library's doing: it has the layers behind.
+        self._model = model
+        # The call's `training`, and the shape where it has no batch dimension.
+        self._training = training
+        self._fixed = None
         self.dtype = dtype
 
     @property
     def shape(self):
-        return shape_of(lib.xfer_symbol_shape, self._handle)
+        return self._fixed if self._fixed is not None else shape_of(lib.xfer_symbol_shape, self._handle)
 
     @property
     def ndim(self):
@@ -51,20 +63,19 @@ def Input(shape=None, batch_size=None, dtype=None, sparse=None, batch_shape=None
     # A fixed batch size is kept in the config and changes nothing else: models take batches of any size.
     dims = [None if n is None else int(n) for n in (batch_size, *shape)]
     config = {"batch_shape": dims, "dtype": str(dtype or "float32")}
-    if name is not None:
+    if checked_name(name) is not None:
         config["name"] = name
     return InputSymbol(make("symbol", lib.xfer_input_create, encode(config)), config)
 
 
 def layers_behind(symbols):
-    """{name: layer object} of every layer these symbols were made by, in no particular order."""
-    found, seen, waiting = {}, set(), list(symbols)
+    """The layer objects, and models, these symbols were made by, in no particular order."""
+    found, seen, waiting = [], set(), list(symbols)
     while waiting:
         symbol = waiting.pop()
         if id(symbol) in seen:
             continue
         seen.add(id(symbol))
-        if symbol._layer is not None:
-            found[symbol._layer.name] = symbol._layer
+        found += [maker for maker in (symbol._layer, symbol._model) if maker is not None]
         waiting.extend(symbol._inputs)
     return found

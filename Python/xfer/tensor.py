@@ -69,8 +69,7 @@ def view_of(handle):
 class Tensor:
     """A tensor with data, as calls on data return it. Reads like a numpy array and like Keras' eager tensors.
 
-    Arithmetic gives tensors. Of scalars computed under a GradientTape, sums, differences and products with
-    numbers stay differentiable; all other arithmetic is of values only.
+    Arithmetic gives tensors. Under a GradientTape that of what calls returned stays differentiable.
     """
 
     # numpy leaves mixed arithmetic to this class.
@@ -185,6 +184,24 @@ def _linear(name, left, right):
     return None
 
 
+def _is_recorded(name, left, right):
+    """Whether an operation belongs on the tape: one of what calls under it returned, but for what is linear in numbers."""
+    from .tape import current_tape
+
+    return (
+        name in _RECORDED and current_tape() is not None and any(isinstance(v, Tensor) and v._terms for v in (left, right))
+        and _linear(name, left, right) is None)
+
+
+_RECORDED = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "matmul": "matmul"}
+
+
+def _on_tape(name, left, right):
+    from . import ops
+
+    return getattr(ops, _RECORDED[name])(left, right)
+
+
 def _result(value, terms=None):
     array = np.asarray(value)
     if array.dtype == np.float64:
@@ -201,9 +218,13 @@ def _binary(name):
     function = getattr(operator, name)
 
     def forward(self, other):
+        if _is_recorded(name, self, other):
+            return _on_tape(name, self, other)
         return _result(function(self._view, _plain(other)), _linear(name, self, other))
 
     def backward(self, other):
+        if _is_recorded(name, other, self):
+            return _on_tape(name, other, self)
         return _result(function(_plain(other), self._view), _linear(name, other, self))
 
     return forward, backward
@@ -216,7 +237,16 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
 for _name in ("lt", "le", "gt", "ge"):
     setattr(Tensor, f"__{_name}__", _binary(_name)[0])
 Tensor.__neg__ = lambda self: self * -1.0
-Tensor.__abs__ = lambda self: _result(abs(self._view))
+
+
+def _absolute(self):
+    from . import ops
+    from .tape import current_tape
+
+    return ops.absolute(self) if self._terms and current_tape() is not None else _result(abs(self._view))
+
+
+Tensor.__abs__ = _absolute
 
 
 def data_handle(value, keep_integers=True):

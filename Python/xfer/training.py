@@ -181,7 +181,7 @@ class Trainable:
         steps_per_execution, jit_compile, auto_scale_loss change nothing.
         """
         if loss is None:
-            raise ValueError("compile: `loss` is required")
+            return self._compile_without_loss(optimizers.get(optimizer))
         for name, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
             if value is not None and not isinstance(value, (list, tuple, dict)):
                 raise ValueError(f"Expected `{name}` argument to be a list, tuple, or dict. Received instead: {name}={value!r}")

@@ -82,6 +82,9 @@ int main(void) {
   REFUSES(xfer_layer, x, xfer_layer_weight(h, 0, 0, &out_weight));
   REFUSES(xfer_layer, x, xfer_layer_sublayer_count(h, &count));
   REFUSES(xfer_layer, x, xfer_layer_sublayer(h, 0, &out_layer));
+  REFUSES(xfer_layer, x, xfer_layer_set(h, "{}"));
+  REFUSES(xfer_layer, x, xfer_layer_id(h, &wide));
+  REFUSES(xfer_layer, x, xfer_layer_as_model(h, &out_model));
 
   REFUSES(xfer_weight, x, xfer_weight_path(h, text, room, &length));
   REFUSES(xfer_weight, x, xfer_weight_shape(h, &rank, dims));
@@ -101,9 +104,11 @@ int main(void) {
   REFUSES(xfer_model, net.head, xfer_model_to_json(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_as_layer(h, &out_layer));
   REFUSES(xfer_model, net.head, xfer_model_get_layer(h, "dense", &out_layer));
+  REFUSES(xfer_model, net.head, xfer_model_symbols(h, NULL, 0, NULL, 0, &length));
   REFUSES(xfer_model, net.head, xfer_model_set_metadata(h, "{}"));
   REFUSES(xfer_model, net.head, xfer_model_metadata(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_summary(h, 0, 0, text, room, &length));
+  REFUSES(xfer_model, net.head, xfer_model_summary_with(h, NULL, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_predict(h, x, 0, &out_tensor));
   REFUSES(xfer_tensor, weight, xfer_model_predict(net.model, h, 0, &out_tensor));
   REFUSES(xfer_model, net.head, xfer_plan_report(h, 1, 0, text, room, &length));

@@ -209,7 +209,93 @@ static void weights(void) {
   xfer_layer_release(norm);
 }
 
+/* A model between the symbols of another one shares its layers; models found inside are models. */
+static void symbols_of_models(void) {
+  network net = small_network(8, XFER_TRAINING_DEFAULT);
+  xfer_layer *whole = NULL, *inner = NULL, *norm = NULL, *twin = NULL;
+  OK(xfer_model_as_layer(net.model, &whole));
+  OK(xfer_layer_sublayer(whole, 1, &inner));
+  uint64_t a = 0, b = 0, c = 0;
+  OK(xfer_layer_id(inner, &a));
+  OK(xfer_layer_id(net.trunk_layer, &b));
+  OK(xfer_layer_id(whole, &c));
+  CHECK(a == b && a != c && a != 0);
+
+  xfer_model *found = NULL, *none = NULL, *cut = NULL;
+  OK(xfer_layer_as_model(inner, &found));
+  FAILS(xfer_layer_as_model(net.head, &none), XFER_E_UNSUPPORTED, "Dense");
+  OK(xfer_layer_sublayer(inner, 2, &norm));
+
+  size_t count = 0;
+  xfer_symbol *in = NULL, *middle = NULL, *before = NULL, *out = NULL, *stray = NULL;
+  OK(xfer_model_symbols(found, NULL, 0, NULL, 0, &count));
+  CHECK(count == 1);
+  OK(xfer_model_symbols(found, NULL, 0, &in, 1, &count));
+  OK(xfer_model_symbols(found, NULL, 1, &out, 1, NULL));
+  OK(xfer_model_symbols(found, norm, 1, &middle, 1, NULL));
+  OK(xfer_model_symbols(found, norm, 0, &before, 1, NULL));
+  FAILS(xfer_model_symbols(found, net.head, 1, &stray, 1, NULL), XFER_E_NOT_FOUND, "does not call");
+  FAILS(xfer_model_symbols(found, norm, 2, &stray, 1, NULL), XFER_E_INVALID_ARGUMENT, "2 was given");
+  FAILS(xfer_model_symbols(found, norm, 1, &stray, 0, NULL), XFER_E_INVALID_ARGUMENT, "there are 1 outputs");
+  CHECK(stray == NULL);
+  OK(xfer_model_create(SYMBOLS(&in), 1, SYMBOLS(&middle), 1, NULL, &cut));
+  xfer_layer *cut_layer = NULL;
+  OK(xfer_model_as_layer(cut, &cut_layer));
+  OK(xfer_layer_sublayer_count(cut_layer, &count));
+  CHECK(count == 3);
+  OK(xfer_layer_sublayer(cut_layer, 2, &twin));
+  OK(xfer_layer_id(twin, &a));
+  OK(xfer_layer_id(norm, &b));
+  CHECK(a == b);
+
+  /* Values that may be changed are, at once; others are refused by name. */
+  xfer_layer *dropout = layer("Dropout", "{\"rate\":0.5}");
+  xfer_tensor *x = tensor(XFER_F32, 2, 4, 64, 1, 1), *y = NULL;
+  for (int i = 0; i < 256; i++) ((float *)data_of(x))[i] = 1;
+  OK(xfer_layer_call(dropout, &x, 1, 1, NULL, &y));
+  int kept = 0;
+  for (int i = 0; i < 256; i++) kept += ((float *)data_of(y))[i] != 0;
+  CHECK(kept > 64 && kept < 192);
+  xfer_tensor_release(y);
+  OK(xfer_layer_set(dropout, "{\"rate\":0}"));
+  OK(xfer_layer_call(dropout, &x, 1, 1, NULL, &y));
+  for (int i = 0; i < 256; i++) CHECK(((float *)data_of(y))[i] == 1);
+  FAILS(xfer_layer_set(dropout, "{\"rate\":1.5}"), XFER_E_INVALID_ARGUMENT, "1.5");
+  FAILS(xfer_layer_set(dropout, "{\"seed\":1}"), XFER_E_UNSUPPORTED, "'seed' of a Dropout is fixed");
+  FAILS(xfer_layer_set(dropout, "[]"), XFER_E_INVALID_ARGUMENT, "JSON object");
+  OK(xfer_layer_set(norm, "{\"momentum\":0.5,\"epsilon\":0.25}"));
+  char text[2048];
+  OK(xfer_layer_config(norm, text, sizeof text, NULL));
+  CHECK(strstr(text, "\"momentum\":0.5") && strstr(text, "\"epsilon\":0.25"));
+
+  OK(xfer_layer_set(net.head, "{\"activation\":\"sigmoid\"}"));
+  FAILS(xfer_layer_set(net.head, "{\"activation\":\"sigmoud\"}"), XFER_E_INVALID_ARGUMENT, "'sigmoid'");
+  OK(xfer_layer_config(net.head, text, sizeof text, NULL));
+  CHECK(strstr(text, "\"activation\":\"sigmoid\""));
+  FAILS(xfer_layer_set(net.head, "{\"units\":2}"), XFER_E_UNSUPPORTED, "'units' of a Dense is fixed");
+
+  char table[8192];
+  OK(xfer_model_summary_with(net.model, "{\"expand_nested\":true,\"layers\":[1,2]}", table, sizeof table, NULL));
+  CHECK(strstr(table, "trunk (Functional)") && strstr(table, "└ batch_normalization") && !strstr(table, "(Dense)"));
+  OK(xfer_model_summary_with(net.model, NULL, table, sizeof table, NULL));
+  CHECK(strstr(table, "(Dense)") && !strstr(table, "└ batch"));
+  FAILS(xfer_model_summary_with(net.model, "{\"layers\":[2,1]}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "[2, 1]");
+  FAILS(xfer_model_summary_with(net.model, "{\"width\":-1}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "-1");
+  FAILS(xfer_model_summary_with(net.model, "{\"nested\":true}", table, sizeof table, NULL), XFER_E_INVALID_ARGUMENT, "'nested'");
+
+  xfer_symbol *symbols[] = {in, middle, before, out};
+  for (int i = 0; i < 4; i++) xfer_symbol_release(symbols[i]);
+  xfer_layer *layers[] = {whole, inner, norm, twin, cut_layer, dropout};
+  for (int i = 0; i < 6; i++) xfer_layer_release(layers[i]);
+  xfer_tensor_release(x);
+  xfer_tensor_release(y);
+  xfer_model_release(found);
+  xfer_model_release(cut);
+  release_network(&net);
+}
+
 int main(void) {
+  symbols_of_models();
   configs();
   shapes();
   weights();

@@ -67,6 +67,10 @@ public final class CustomLoss: Loss {
     let wanted = model.inputs[0].shape.dropFirst().map { $0 ?? 1 }
     let aligned = try graph.reshape(truth, to: [samples] + wanted)
     let result = try model.emit([aligned, prediction], LoweringContext(graph: graph, training: false))
+    if samples > 1, graph.shape(result).allSatisfy({ $0 == 1 }) {
+      // One number made of all samples is the loss of each.
+      return try graph.add(graph.constant(Tensor(zeros: [samples])), graph.reshape(result, to: [1]))
+    }
     let count = graph.shape(result).reduce(1, *) / max(samples, 1)
     let flat = try graph.reshape(result, to: [samples, count, 1])
     return try graph.reshape(graph.reduce(.mean, flat), to: [samples])

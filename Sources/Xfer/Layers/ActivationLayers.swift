@@ -5,7 +5,7 @@ public import XferGraph
 /// Applies an activation.
 public final class Activation: Layer {
   public override class var className: String { "Activation" }
-  let function: ActivationFunction
+  private(set) var function: ActivationFunction
 
   public init(_ function: ActivationFunction, name: String? = nil) {
     self.function = function
@@ -19,6 +19,9 @@ public final class Activation: Layer {
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
     try function.emit(inputs[0], context.graph)
+  }
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.function = $0 }
   }
   public override var ownConfig: [String: JSONValue] { ["activation": function.config] }
 }

@@ -8,7 +8,7 @@ public struct ActivationFunction: Equatable, Sendable {
   public let name: String
   /// Arguments beside the tensor.
   let arguments: [String: JSONValue]
-  /// The serialized layer that serves as the activation.
+  /// The serialized layer that serves as the activation, or the model a program composed.
   let layer: JSONValue?
 
   /// Keras' other names.
@@ -67,6 +67,14 @@ public struct ActivationFunction: Equatable, Sendable {
     guard let className = json["class_name"]?.stringValue else {
       throw XferError.invalid("\(owner): 'activation' is to be a name or a serialized layer, \(json.text()) was given")
     }
+    if className == "Functional" {
+      let model = try Deserializer().model(json)
+      guard model.inputs.count == 1, model.outputs.count == 1, model.weights.isEmpty else {
+        throw XferError.unsupported("\(owner): a model as 'activation' is to have one input, one output and no weights")
+      }
+      self.init(known: className, layer: model.serialized)
+      return
+    }
     guard Self.layers.contains(className) else {
       throw XferError.unsupported(
         "\(owner): a layer \(className) cannot be an activation; names of activations and \(Self.layers.sorted().joined(separator: ", ")) can"
@@ -85,8 +93,18 @@ public struct ActivationFunction: Equatable, Sendable {
     return ["class_name": "function", "config": .string(name), "arguments": .object(arguments)]
   }
 
+  /// What sets `activation` in the config of the layer `owner`; nil for other keys.
+  static func setter(
+    _ key: String, _ value: JSONValue, of owner: Layer, _ set: @escaping (ActivationFunction) -> Void
+  ) throws -> (() -> Void)? {
+    guard key == "activation" else { return nil }
+    let function = try ActivationFunction(value.isNull ? nil : value, layer: type(of: owner).className)
+    return { set(function) }
+  }
+
   func emit(_ x: ValueID, _ graph: Graph) throws -> ValueID {
     if let layer {
+      if name == "Functional" { return try Deserializer().model(layer).emit([x], LoweringContext(graph: graph, training: false)) }
       return try LayerRegistry.make(name, config: layer["config"] ?? [:]).lower([x], LoweringContext(graph: graph, training: false))
     }
     func number(_ key: String, _ fallback: Double) -> Double { arguments[key]?.doubleValue ?? fallback }

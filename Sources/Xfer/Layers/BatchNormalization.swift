@@ -7,8 +7,8 @@ public import XferGraph
 /// therefore always runs in inference mode. The moving variance follows the biased batch variance, as in Keras.
 public final class BatchNormalization: Layer {
   public override class var className: String { "BatchNormalization" }
-  let momentum: Double
-  let epsilon: Double
+  private var momentum: Double
+  private var epsilon: Double
   let center: Bool
   let scale: Bool
   private var gamma: Variable?
@@ -91,6 +91,14 @@ public final class BatchNormalization: Layer {
     graph.movingAverage(movingMean, towards: batch.mean, momentum: Float(momentum))
     graph.movingAverage(movingVariance, towards: batch.variance, momentum: Float(momentum))
     return try graph.normalize(x, gamma: g, beta: b, mean: batch.mean, variance: batch.variance, epsilon: Float(epsilon))
+  }
+
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    guard key == "momentum" || key == "epsilon" else { return nil }
+    guard let number = value.doubleValue, number.isFinite else {
+      throw XferError.invalid("\(name): '\(key)' is to be a number, \(value.text()) was given")
+    }
+    return { if key == "momentum" { self.momentum = number } else { self.epsilon = number } }
   }
 
   public override var ownConfig: [String: JSONValue] {

@@ -85,7 +85,7 @@ public final class Conv2D: Layer {
   public override class var className: String { "Conv2D" }
   let filters: Int
   let groups: Int
-  let options: ConvolutionOptions
+  private(set) var options: ConvolutionOptions
   let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
@@ -143,6 +143,10 @@ public final class Conv2D: Layer {
     return try options.activation.emit(y, graph)
   }
 
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.options.activation = $0 }
+  }
+
   public override var ownConfig: [String: JSONValue] {
     options.config.with(["filters": .int(filters), "groups": .int(groups)], kernelSpec.config("kernel"))
   }
@@ -152,7 +156,7 @@ public final class Conv2D: Layer {
 public final class DepthwiseConv2D: Layer {
   public override class var className: String { "DepthwiseConv2D" }
   let multiplier: Int
-  let options: ConvolutionOptions
+  private(set) var options: ConvolutionOptions
   let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
@@ -192,6 +196,10 @@ public final class DepthwiseConv2D: Layer {
     return try options.activation.emit(y, graph)
   }
 
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.options.activation = $0 }
+  }
+
   public override var ownConfig: [String: JSONValue] {
     options.config.with(["depth_multiplier": .int(multiplier)], kernelSpec.config("depthwise"))
   }
@@ -202,7 +210,7 @@ public final class SeparableConv2D: Layer {
   public override class var className: String { "SeparableConv2D" }
   let filters: Int
   let multiplier: Int
-  let options: ConvolutionOptions
+  private(set) var options: ConvolutionOptions
   let depthwiseSpec: WeightSpec
   let pointwiseSpec: WeightSpec
   private var depthwise: Variable?
@@ -245,6 +253,10 @@ public final class SeparableConv2D: Layer {
       inputs[0], graph.variable(depthwise), depthwise: true, strides: options.strides, dilation: options.dilation, padding: options.padding)
     let mixed = try graph.conv2D(spread, graph.variable(pointwise), bias: bias.map { graph.variable($0) })
     return try options.activation.emit(mixed, graph)
+  }
+
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.options.activation = $0 }
   }
 
   public override var ownConfig: [String: JSONValue] {

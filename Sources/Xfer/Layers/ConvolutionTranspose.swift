@@ -9,7 +9,7 @@ public final class Conv2DTranspose: Layer {
   public override class var className: String { "Conv2DTranspose" }
   let filters: Int
   let outputPadding: (Int, Int)?
-  let options: ConvolutionOptions
+  private(set) var options: ConvolutionOptions
   let kernelSpec: WeightSpec
   private var kernel: Variable?
   private var bias: Variable?
@@ -86,6 +86,10 @@ public final class Conv2DTranspose: Layer {
       output: (h.output, w.output))
     if let bias { y = try graph.add(y, graph.variable(bias)) }
     return try options.activation.emit(y, graph)
+  }
+
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.options.activation = $0 }
   }
 
   public override var ownConfig: [String: JSONValue] {

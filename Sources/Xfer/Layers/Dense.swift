@@ -5,7 +5,7 @@ public import XferGraph
 public final class Dense: Layer {
   public override class var className: String { "Dense" }
   let units: Int
-  let activation: ActivationFunction
+  private(set) var activation: ActivationFunction
   let useBias: Bool
   let kernelSpec: WeightSpec
   let biasSpec: WeightSpec
@@ -54,6 +54,10 @@ public final class Dense: Layer {
     let rows = try graph.reshape(inputs[0], to: [shape.dropLast().reduce(1, *), kernel.shape[0]])
     let product = try graph.matmul(rows, graph.variable(kernel), bias: bias.map { graph.variable($0) })
     return try activation.emit(graph.reshape(product, to: shape.dropLast() + [units]), graph)
+  }
+
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    try ActivationFunction.setter(key, value, of: self) { self.activation = $0 }
   }
 
   public override var ownConfig: [String: JSONValue] {

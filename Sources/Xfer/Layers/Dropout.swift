@@ -6,7 +6,7 @@ public import XferGraph
 /// With a `noiseShape`, elements along its dimensions of 1 fall together; nil in it means the input's own size.
 public final class Dropout: Layer {
   public override class var className: String { "Dropout" }
-  let rate: Double
+  private var rate: Double
   let noiseShape: OpenShape?
   let seed: Int?
   /// [seed, step]: not a weight, as in Keras.
@@ -40,6 +40,14 @@ public final class Dropout: Layer {
     guard noise != shape else { return graph.dropout(inputs[0], rate: Float(rate), state: state) }
     let kept = try graph.binary(.greaterEqual, graph.random(noise, normal: false, state: state), graph.scalar(rate))
     return try graph.multiply(inputs[0], graph.multiply(kept, rate < 1 ? 1 / (1 - rate) : 0))
+  }
+
+  override func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? {
+    guard key == "rate" else { return nil }
+    guard let rate = value.doubleValue, (0...1).contains(rate) else {
+      throw XferError.invalid("\(name): 'rate' is to be from 0 to 1, \(value.text()) was given")
+    }
+    return { self.rate = rate }
   }
 
   public override var ownConfig: [String: JSONValue] {

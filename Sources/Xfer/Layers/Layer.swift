@@ -22,6 +22,8 @@ open class Layer {
   open class var className: String { "Layer" }
 
   public let name: String
+  /// A number no other layer ever has.
+  public let identity = uniqueIdentity()
   public private(set) var built = false
   /// The input shapes the weights were made for, empty when the layer was not built by a call.
   private(set) var buildShapes: [OpenShape] = []
@@ -84,6 +86,19 @@ open class Layer {
   class var positionalInputs: Int { 0 }
   /// The attribute a layer within is stored under in Keras' files, nil for a list of layers.
   func attribute(of inner: Layer) -> String? { nil }
+  /// Changes a value of the config after the layer was made. Plans made before are not used any more.
+  public final func set(_ key: String, to value: JSONValue) throws {
+    guard let change = try setter(key, value) else {
+      throw XferError.unsupported("\(name): '\(key)' of a \(Self.className) is fixed when the layer is made")
+    }
+    change()
+    Self.changes.add(1, ordering: .relaxed)
+  }
+  /// What sets a value of the config, once it is found to be good; nil for values that are fixed.
+  func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? { nil }
+  /// Counts changes of configs: plans are made for one state of them.
+  private static let changes = Atomic<UInt64>(0)
+  static var settingsGeneration: UInt64 { changes.load(ordering: .relaxed) }
   /// Takes call arguments or refuses them by name.
   func checkCallArguments(_ arguments: [String: JSONValue]) throws {
     if let key = arguments.keys.sorted().first {
@@ -193,16 +208,20 @@ open class Layer {
 
   /// The call of a layer with any number of outputs.
   public func all(_ inputs: [SymbolicTensor], training: Bool? = nil) throws -> [SymbolicTensor] {
+    try all(inputs, training: training, arguments: callArguments)
+  }
+
+  func all(_ inputs: [SymbolicTensor], training: Bool?, arguments: [String: JSONValue]) throws -> [SymbolicTensor] {
     guard !inputs.isEmpty else { throw XferError.invalid("\(name) wants at least one input, none was given") }
     try buildIfNeeded(inputs.map(\.shape))
     let shapes = try StandIns.outputs(of: inputs.map(\.shape)) { shapes in
       let scratch = Graph()
       let values = zip(inputs, shapes).map { scratch.input(TensorDescription($1, $0.dtype)) }
-      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: callArguments)).map {
+      return try emitAll(values, LoweringContext(graph: scratch, training: training ?? false, arguments: arguments)).map {
         TensorDescription(scratch.shape($0), scratch.dtype($0))
       }
     }
-    let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: callArguments)
+    let node = FunctionalNode(layer: self, inputs: inputs, training: training, arguments: arguments)
     return shapes.enumerated().map { index, result in
       SymbolicTensor(shape: [nil] + result.shape.dropFirst(), dtype: result.dtype, node: node, index: index)
     }

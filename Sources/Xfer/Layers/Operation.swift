@@ -5,7 +5,7 @@ public import XferGraph
 ///
 /// Config: `{"op": "matmul", "operands": […], "arguments": {"axis": -1}}`. An operand is `{"input": 0}`, an input of the call; `{"weight": 1}`, an
 /// input that is the output of a ``Parameter``; or `{"constant": [numbers], "shape": [dimensions]}`. Shapes and axes count the batch as
-/// dimension 0; no function reduces, moves or splits it.
+/// dimension 0; no function moves or splits it, and only reductions with `"whole": true` mix the samples: of everything they make one number, [1].
 public final class Operation: Layer {
   public override class var className: String { "Op" }
 
@@ -49,6 +49,9 @@ public final class Operation: Layer {
     try super.init(reading: &config)
   }
 
+  /// Whether this gives its first operand in training and its second one otherwise; a model computes the one alone.
+  var choosesByTraining: Bool { op == "in_training" }
+
   public override var mergesInputs: Bool { true }
   public override var serialized: JSONValue { kerasEntry ?? super.serialized }
   public override var ownConfig: [String: JSONValue] {
@@ -57,6 +60,7 @@ public final class Operation: Layer {
 
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
     let graph = context.graph
+    if choosesByTraining { return try choice(inputs, context) }
     let values = try (operands ?? inputs.indices.map { .input($0) }).map { operand -> ValueID in
       switch operand {
       case .constant(let values, let shape): return graph.constant(try Tensor(values, shape: shape))
@@ -78,6 +82,16 @@ public final class Operation: Layer {
     return result
   }
 
+  /// From a model's call there is the chosen operand alone.
+  private func choice(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
+    guard let first = inputs.first, let last = inputs.last, inputs.count <= 2,
+      context.graph.shape(first) == context.graph.shape(last)
+    else {
+      throw XferError.shape("\(name): in training another shape comes out than otherwise: \(inputs.map { context.graph.shape($0) })")
+    }
+    return context.training ? first : last
+  }
+
   static let unary: [String: UnaryKind] = [
     "negative": .negate, "absolute": .abs, "sign": .sign, "square": .square, "sqrt": .sqrt, "rsqrt": .rsqrt, "reciprocal": .reciprocal,
     "exp": .exp, "expm1": .expm1, "log": .log, "log1p": .log1p, "sin": .sin, "cos": .cos, "tanh": .tanh, "erf": .erf, "floor": .floor,
@@ -96,7 +110,7 @@ public final class Operation: Layer {
       "less": 2, "less_equal": 2, "not_equal": 2, "where": 3, "clip": 1, "softmax": 1, "log_softmax": 1, "sum": 1, "mean": 1, "max": 1,
       "min": 1, "var": 1, "std": 1, "logsumexp": 1, "reshape": 1, "transpose": 1, "expand_dims": 1, "squeeze": 1, "concatenate": 0,
       "stack": 0,
-      "matmul": 2, "slice": 1, "take": 1, "identity": 1,
+      "matmul": 2, "slice": 1, "take": 1, "identity": 1, "in_training": 2, "add_loss": 2,
     ]
     for name in unary.keys { counts[name] = 1 }
     for name in binary.keys { counts[name] = 2 }
@@ -111,6 +125,9 @@ public final class Operation: Layer {
     let shape = graph.shape(v[0])
     switch op {
     case "identity": return v[0]
+    case "add_loss":
+      try graph.losses.append(graph.reshape(graph.reduce(.sum, v[1], axes: Array(graph.shape(v[1]).indices), keepDims: true), to: [1]))
+      return v[0]
     case "less": return try graph.binary(.greater, v[1], v[0])
     case "less_equal": return try graph.binary(.greaterEqual, v[1], v[0])
     case "not_equal": return try graph.subtract(1, minus: graph.binary(.equal, v[0], v[1]))
@@ -122,8 +139,11 @@ public final class Operation: Layer {
       let shifted = try graph.subtract(v[0], graph.reduce(.max, v[0], axes: [axis], keepDims: true))
       return try graph.subtract(shifted, graph.unary(.log, graph.reduce(.sum, graph.unary(.exp, shifted), axes: [axis], keepDims: true)))
     case "sum", "mean", "max", "min", "var", "std", "logsumexp":
-      let (axes, keep) = (try a.axes(shape), try a.flag("keepdims"))
-      return try reduce(op, v[0], axes, keep, graph)
+      let (whole, keep) = (try a.flag("whole"), try a.flag("keepdims"))
+      guard whole else { return try reduce(op, v[0], a.axes(shape), keep, graph) }
+      // Over the samples too: one number, which stands for all of them.
+      let number = try reduce(op, v[0], Array(shape.indices), true, graph)
+      return keep ? number : try graph.reshape(number, to: [1])
     case "reshape": return try graph.reshape(v[0], to: a.newShape(shape))
     case "transpose":
       let order = try a.integers("axes") ?? [0] + shape.indices.dropFirst().reversed()
@@ -312,6 +332,9 @@ public final class Parameter: Layer {
   private let shape: [Int]
   private let initializer: Initializer
   private let initializerConfig: JSONValue
+  private let rules: [String: JSONValue]
+  private let regularizer: Regularizer?
+  private let constraint: Constraint?
   private let weightName: String
   private let statistic: Bool
   private var weight: Variable?
@@ -324,13 +347,21 @@ public final class Parameter: Layer {
     else { throw config.wrong("shape", "a list of at most 7 dimensions above 0", json) }
     initializerConfig = config.value("initializer") ?? "glorot_uniform"
     initializer = try Initializer(initializerConfig, default: .glorotUniform, layer: "Parameter")
+    let (penalty, limit) = (config.value("regularizer"), config.value("constraint"))
+    rules = [:].with(penalty.map { ["regularizer": $0] } ?? [:], limit.map { ["constraint": $0] } ?? [:])
+    regularizer = try Regularizer(penalty, layer: "Parameter")
+    constraint = try Constraint(limit, layer: "Parameter")
     weightName = try config.string("weight_name", "variable")
     statistic = try config.bool("statistic", false)
     try super.init(reading: &config)
   }
 
   public override var mergesInputs: Bool { true }
-  public override func build(_ inputs: [OpenShape]) throws { weight = try addWeight(weightName, shape, initializer, statistic: statistic) }
+  public override func build(_ inputs: [OpenShape]) throws {
+    let weight = try addWeight(weightName, shape, initializer, statistic: statistic)
+    (weight.regularizer, weight.constraint) = (regularizer, constraint)
+    self.weight = weight
+  }
   public override func lower(_ inputs: [ValueID], _ context: LoweringContext) throws -> ValueID {
     guard let weight else { throw XferError.state("\(name) is not built") }
     return try context.graph.reshape(context.graph.variable(weight), to: [1] + shape)
@@ -339,6 +370,6 @@ public final class Parameter: Layer {
     [
       "shape": .array(shape.map { .int($0) }), "initializer": initializerConfig, "weight_name": .string(weightName),
       "statistic": .bool(statistic),
-    ]
+    ].with(rules)
   }
 }

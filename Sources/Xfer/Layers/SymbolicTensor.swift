@@ -15,12 +15,16 @@ public final class SymbolicTensor {
     self.dtype = dtype
     self.node = node
     self.index = index
-    node.outputs.append(WeakSymbol(symbol: self))
+    node.record(self)
   }
 }
 
 /// A call does not keep its outputs: they keep the call.
-struct WeakSymbol { weak var symbol: SymbolicTensor? }
+struct WeakSymbol {
+  weak var symbol: SymbolicTensor?
+  let shape: OpenShape
+  let dtype: DType
+}
 
 /// One call of a layer on symbolic tensors.
 final class FunctionalNode {
@@ -38,6 +42,24 @@ final class FunctionalNode {
     self.inputs = inputs
     self.training = training
     self.arguments = arguments
+  }
+
+  fileprivate func record(_ symbol: SymbolicTensor) {
+    let entry = WeakSymbol(symbol: symbol, shape: symbol.shape, dtype: symbol.dtype)
+    if outputs.indices.contains(symbol.index) { outputs[symbol.index] = entry } else { outputs.append(entry) }
+  }
+
+  /// Whether only one of its inputs is computed, by the `training` of the enclosing call.
+  var choosesByTraining: Bool { (layer as? Operation)?.choosesByTraining == true }
+
+  /// The inputs a call with this `training` reads.
+  func inputs(training: Bool) -> [SymbolicTensor] { choosesByTraining ? [inputs[training ? 0 : 1]] : inputs }
+
+  /// All outputs; those that nobody used are made anew.
+  var symbols: [SymbolicTensor] {
+    outputs.enumerated().map { index, output in
+      output.symbol ?? SymbolicTensor(shape: output.shape, dtype: output.dtype, node: self, index: index)
+    }
   }
 }
 

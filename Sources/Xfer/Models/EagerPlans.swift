@@ -12,6 +12,8 @@ final class EagerPlans {
     /// The call arguments as text.
     var arguments = ""
     var backend: UInt64
+    /// The state of all layers' configs, which may be changed.
+    var settings = Layer.settingsGeneration
   }
 
   /// A plan with the values to feed and read.

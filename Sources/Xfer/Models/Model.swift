@@ -21,7 +21,7 @@ public class Model: Layer {
 
   public init(inputs: [SymbolicTensor], outputs: [SymbolicTensor], name: String? = nil) throws {
     guard !inputs.isEmpty, !outputs.isEmpty else { throw XferError.invalid("Model wants at least one input and one output") }
-    (self.inputs, self.outputs) = (inputs, outputs)
+    (self.inputs, self.outputs) = try Self.fromInputs(inputs, outputs)
     super.init(name: name ?? AutomaticName.next(for: Self.className))
     try connect()
     markBuilt()
@@ -29,6 +29,30 @@ public class Model: Layer {
 
   public convenience init(_ input: SymbolicTensor, _ output: SymbolicTensor, name: String? = nil) throws {
     try self.init(inputs: [input], outputs: [output], name: name)
+  }
+
+  /// The ends of a model that begins at inputs: where it is to begin in the middle of a network, the calls behind are made again from new
+  /// inputs, as Keras does. The layers stay the same.
+  private static func fromInputs(
+    _ inputs: [SymbolicTensor], _ outputs: [SymbolicTensor]
+  ) throws -> (inputs: [SymbolicTensor], outputs: [SymbolicTensor]) {
+    guard inputs.contains(where: { !($0.node.layer is InputLayer) }) else { return (inputs, outputs) }
+    var known: [ObjectIdentifier: SymbolicTensor] = [:]
+    func found(_ symbol: SymbolicTensor) throws -> SymbolicTensor {
+      try known[ObjectIdentifier(symbol)] ?? { throw XferError.internal("the calls behind a model's inputs are incomplete") }()
+    }
+    for symbol in inputs {
+      let isInput = symbol.node.layer is InputLayer
+      known[ObjectIdentifier(symbol)] =
+        isInput ? symbol : try InputLayer(shape: Array(symbol.shape.dropFirst()), dtype: symbol.dtype).symbol()
+    }
+    for node in try NetworkMap(inputs: inputs, outputs: outputs).nodes {
+      let results = node.outputs.compactMap(\.symbol)
+      guard !results.contains(where: { known[ObjectIdentifier($0)] != nil }) else { continue }
+      let made = try node.layer.all(node.inputs.map(found), training: node.training, arguments: node.arguments)
+      for symbol in results { known[ObjectIdentifier(symbol)] = made[symbol.index] }
+    }
+    return (try inputs.map(found), try outputs.map(found))
   }
 
   /// A model whose network ``rewire(inputs:outputs:)`` brings later.
@@ -74,10 +98,11 @@ public class Model: Layer {
       }
       values[ObjectIdentifier(symbol)] = value
     }
-    for node in nodes {
+    let wanted = nodes.contains(where: \.choosesByTraining) ? wantedNodes(training: context.training) : nil
+    for node in nodes where wanted?.contains(ObjectIdentifier(node)) != false {
       let results = node.outputs.compactMap(\.symbol)
       guard results.contains(where: { values[ObjectIdentifier($0)] == nil }) else { continue }
-      let arguments = try node.inputs.map { symbol in
+      let arguments = try node.inputs(training: context.training).map { symbol in
         try values[ObjectIdentifier(symbol)] ?? { throw XferError.internal("\(node.layer.name): an input was not computed") }()
       }
       var inner = context
@@ -90,6 +115,26 @@ public class Model: Layer {
       try values[ObjectIdentifier(output)]
         ?? { throw XferError.internal("model '\(name)' did not compute output '\(output.node.layer.name)'") }()
     }
+  }
+
+  /// The calls behind the outputs where choices by `training` take one of their two sides.
+  private func wantedNodes(training: Bool) -> Set<ObjectIdentifier> {
+    var found: Set<ObjectIdentifier> = []
+    var waiting = outputs.map(\.node)
+    while let node = waiting.popLast() {
+      guard found.insert(ObjectIdentifier(node)).inserted else { continue }
+      waiting.append(contentsOf: node.inputs(training: training).map(\.node))
+    }
+    return found
+  }
+
+  /// The inputs or outputs of a layer's first call in this model.
+  public func symbols(of layer: Layer, outputs: Bool) throws -> [SymbolicTensor] {
+    guard let node = nodes.first(where: { $0.layer === layer }) else {
+      throw XferError.notFound("model '\(name)' does not call layer '\(layer.name)'")
+    }
+    // An input's layer gives out what it takes in.
+    return outputs || node.inputs.isEmpty ? node.symbols : node.inputs
   }
 
   /// Throws for a Sequential that has not seen an input's shape yet.

@@ -7,7 +7,9 @@ extension Model {
   /// - Parameters:
   ///   - width: columns of the table; nil for what Keras takes on a terminal of 80 columns.
   ///   - showTrainable: adds a column with Y, N or - (no weights).
-  public func summary(width: Int? = nil, showTrainable: Bool = false) -> String {
+  ///   - expandNested: lists the layers of models inside below them.
+  ///   - range: the numbers of the layers to list, nil for all.
+  public func summary(width: Int? = nil, showTrainable: Bool = false, expandNested: Bool = false, range: Range<Int>? = nil) -> String {
     let chain = isChain
     let usual = (chain ? 88 : 108) + (showTrainable ? 12 : 0)
     var positions = chain ? [0.45, 0.80, 1.0] : [0.3, 0.56, 0.74, 1.0]
@@ -19,15 +21,22 @@ extension Model {
     }
     let lineLength = width.flatMap { $0 > 0 ? $0 : nil } ?? min(usual, 80 - 4)
     var table = TextTable(columns: columns, positions: positions, lineLength: lineLength)
-    let listed = self is Sequential ? sublayers : layers
-    for layer in listed {
-      var row = ["\(layer.name) (\(type(of: layer).className))", outputShape(of: layer), grouped(layer.countParams())]
-      if !chain { row.append(connections(of: layer)) }
+    func list(_ layer: Layer, of model: Model, level: Int) {
+      let prefix = level == 0 ? "" : String(repeating: "   ", count: level) + "└ "
+      var row = ["\(prefix)\(layer.name) (\(type(of: layer).className))", model.outputShape(of: layer), grouped(layer.countParams())]
+      if !chain { row.append(level == 0 ? connections(of: layer) : "-") }
       if showTrainable { row.append(layer.weights.isEmpty ? "-" : layer.trainable ? "Y" : "N") }
       table.rows.append(row)
+      guard expandNested, let inner = layer as? Model else { return }
+      for layer in inner.listedLayers { list(layer, of: inner, level: level + 1) }
     }
+    let listed = listedLayers
+    for layer in listed[(range ?? listed.indices).clamped(to: listed.indices)] { list(layer, of: self, level: 0) }
     return "Model: \"\(name)\"\n" + table.text + totals()
   }
+
+  /// The layers in the order tables have, without a Sequential's input.
+  private var listedLayers: [Layer] { self is Sequential ? sublayers : layers }
 
   private func totals() -> String {
     func line(_ label: String, _ count: Int, bytes: Int) -> String { " \(label): \(grouped(count)) (\(readableSize(bytes)))\n" }
@@ -55,9 +64,12 @@ extension Model {
   }
 
   private func outputShape(of layer: Layer) -> String {
-    guard let shape = nodes.last(where: { $0.layer === layer })?.outputs.first?.symbol?.shape else { return "?" }
-    let parts = shape.map { $0.map(String.init) ?? "None" }
-    return "(\(parts.joined(separator: ", ")))"
+    let shapes = (nodes.last(where: { $0.layer === layer })?.outputs ?? []).map { output in
+      let parts = output.shape.map { $0.map(String.init) ?? "None" }
+      return "(\(parts.joined(separator: ", "))\(parts.count == 1 ? "," : ""))"
+    }
+    guard let first = shapes.first else { return "?" }
+    return shapes.count == 1 ? first : "[\(shapes.joined(separator: ", "))]"
   }
 
   /// "add[0][0], conv2d[0][0]": layer, number of its call, number of the output.

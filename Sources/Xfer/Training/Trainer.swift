@@ -25,6 +25,7 @@ public final class Trainer {
     var weights: [TensorDescription?]
     var training: Bool
     var backend: UInt64
+    var settings = Layer.settingsGeneration
     /// Which kind of step the optimizer takes next.
     var update: OptimizerVariant?
   }

@@ -1,0 +1,255 @@
+"""What layers and losses written in Python are told and may add: `training`, losses, reductions of whole batches; hooks that are refused."""
+
+import numpy as np
+import pytest
+
+X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+Y = np.random.default_rng(1).normal(size=(8, 2)).astype(np.float32)
+
+
+# ---- training
+
+def shifting(keras):
+    class Shift(keras.layers.Layer):
+        def call(self, x, training=None):
+            if training:
+                return x + 1
+            return x * 2
+
+    return Shift
+
+
+def test_call_is_told_whether_it_trains(keras):
+    layer = shifting(keras)()
+    np.testing.assert_allclose(layer(X), 2 * X)
+    np.testing.assert_allclose(layer(X, training=True), X + 1)
+    np.testing.assert_allclose(layer(X, training=False), 2 * X)
+
+
+def test_a_model_computes_what_belongs_to_its_training(keras, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), shifting(keras)(), keras.layers.Dense(2, use_bias=False)])
+    kernel = model.layers[-1].kernel.numpy()
+    np.testing.assert_allclose(model.predict(X, verbose=0), 2 * X @ kernel, atol=1e-5)
+    np.testing.assert_allclose(model(X, training=True), (X + 1) @ kernel, atol=1e-5)
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.save(tmp_path / "m.keras")
+    for tried in (model, keras.models.load_model(tmp_path / "m.keras")):
+        np.testing.assert_allclose(tried.train_on_batch(X, Y), ((Y - (X + 1) @ kernel) ** 2).mean(), rtol=1e-5)
+        np.testing.assert_allclose(tried.evaluate(X, Y, verbose=0), ((Y - 2 * X @ kernel) ** 2).mean(), rtol=1e-5)
+    inputs = keras.Input((4,))
+    fixed = keras.Model(inputs, shifting(keras)()(inputs, training=True))
+    np.testing.assert_allclose(fixed.predict(X, verbose=0), X + 1, rtol=1e-6)
+
+
+def test_batch_statistics_move_in_training_alone(keras):
+    class Block(keras.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.norm = keras.layers.BatchNormalization(momentum=0.0)
+            self.dropout = keras.layers.Dropout(0.5)
+
+        def call(self, x, training=None):
+            return self.dropout(self.norm(x, training=training), training=training)
+
+    layer = Block()
+    np.testing.assert_allclose(layer(X), X / np.sqrt(1 + 1e-3), atol=1e-5)
+    np.testing.assert_array_equal(layer.norm.moving_mean.numpy(), np.zeros(4))
+    dropped = np.asarray(layer(X, training=True))
+    assert (dropped == 0).any()
+    np.testing.assert_allclose(layer.norm.moving_mean.numpy(), X.mean(0), atol=1e-6)
+    assert len(layer.weights) == 4
+
+
+def test_training_without_a_difference_leaves_nothing_behind(keras):
+    class Double(keras.layers.Layer):
+        def call(self, x, training=None):
+            return x * 2
+
+    model = keras.Sequential([keras.Input((4,)), Double()])
+    assert "in_training" not in model.to_json()
+    np.testing.assert_allclose(model(X), 2 * X)
+
+
+def test_several_outputs_of_call(keras):
+    class Split(keras.layers.Layer):
+        def call(self, x, training=None):
+            return [x[:, :2], x[:, 2:] * (3.0 if training else 1.0)]
+
+    left, right = Split()(X, training=True)
+    np.testing.assert_allclose(left, X[:, :2])
+    np.testing.assert_allclose(right, 3 * X[:, 2:], rtol=1e-6)
+
+
+# ---- Losses and rules of weights
+
+def test_add_loss_and_rules_of_weights(keras, tmp_path):
+    class Scale(keras.layers.Layer):
+        def build(self, input_shape):
+            self.scale = self.add_weight(
+                shape=(input_shape[-1],), initializer="ones", regularizer=keras.regularizers.L2(0.5), constraint="non_neg", name="scale")
+
+        def call(self, x):
+            self.add_loss(keras.ops.mean(x))
+            return x * self.scale
+
+    layer = Scale()
+    layer(X)
+    np.testing.assert_allclose([float(v) for v in layer.losses], [X.mean(), 2.0], rtol=1e-5)
+    model = keras.Sequential([keras.Input((4,)), layer, keras.layers.Dense(2, kernel_initializer="zeros")])
+    model.compile(keras.optimizers.SGD(3.0), "mse")
+    model.save(tmp_path / "m.keras")
+    wanted = (Y ** 2).mean() + X.mean() + 2.0
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), wanted, rtol=1e-5)
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "m.keras").evaluate(X, Y, verbose=0), wanted, rtol=1e-5)
+    model.fit(X, Y, verbose=0)
+    # d (0.5 Σ s²) / d s = 1, times 3: 1 - 3 is below 0 and cut.
+    np.testing.assert_array_equal(layer.scale.numpy(), np.zeros(4))
+    with pytest.raises(keras.XferError, match="add_loss"):
+        keras.layers.Dense(2).add_loss(1.0)
+
+
+# ---- Whole batches
+
+def one_step(keras, loss):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(1.0), loss)
+    prediction, kernel = np.asarray(model(X)), model.layers[0].kernel.numpy()
+    value = model.train_on_batch(X, Y)
+    return float(value), prediction, kernel - model.layers[0].kernel.numpy()
+
+
+def test_losses_that_are_one_number(keras):
+    ops = keras.ops
+    value, p, step = one_step(keras, lambda t, p: ops.mean(ops.square(t - p)))
+    np.testing.assert_allclose(value, ((Y - p) ** 2).mean(), rtol=1e-5)
+    np.testing.assert_allclose(step, X.T @ (p - Y) * 2 / 16, atol=1e-5)
+    value, p, step = one_step(keras, lambda t, p: ops.sqrt(ops.mean(ops.square(t - p))))
+    root = np.sqrt(((Y - p) ** 2).mean())
+    np.testing.assert_allclose(value, root, rtol=1e-5)
+    np.testing.assert_allclose(step, X.T @ (p - Y) / 16 / root, atol=1e-5)
+    value, p, step = one_step(keras, lambda t, p: ops.sum(p))
+    np.testing.assert_allclose(value, p.sum(), rtol=1e-5)
+    np.testing.assert_allclose(step, X.T @ np.ones((8, 2)), atol=1e-4)
+    value, p, _ = one_step(keras, lambda t, p: 1 - 2 * ops.sum(t * p) / (ops.sum(t * t) + ops.sum(p * p)))
+    np.testing.assert_allclose(value, 1 - 2 * (Y * p).sum() / ((Y * Y).sum() + (p * p).sum()), rtol=1e-5)
+    value, p, _ = one_step(keras, lambda t, p: ops.square(t - p - ops.mean(t - p, keepdims=True)))
+    np.testing.assert_allclose(value, (Y - p).var(), rtol=1e-5)
+
+
+def test_sample_weights_of_a_loss_of_one_number(keras):
+    """Keras multiplies the number by each weight and averages."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", lambda t, p: keras.ops.mean(keras.ops.square(t - p)))
+    weights = np.arange(8, dtype=np.float32)
+    plain = ((Y - np.asarray(model(X))) ** 2).mean()
+    np.testing.assert_allclose(model.test_on_batch(X, Y, sample_weight=weights), plain * weights.mean(), rtol=1e-5)
+
+
+def test_losses_of_one_number_are_saved(keras, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", lambda t, p: keras.ops.max(keras.ops.abs(t - p)))
+    model.save(tmp_path / "m.keras")
+    value = keras.models.load_model(tmp_path / "m.keras").evaluate(X, Y, verbose=0)
+    np.testing.assert_allclose(value, np.abs(Y - np.asarray(model(X))).max(), rtol=1e-5)
+
+
+def test_numpy_losses_of_one_number(keras):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", lambda t, p: np.mean((np.asarray(t) - np.asarray(p)) ** 2))
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0), ((Y - np.asarray(model(X))) ** 2).mean(), rtol=1e-5)
+
+
+def test_metrics_of_one_number(keras):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse", metrics=[lambda t, p: keras.ops.mean(keras.ops.abs(t - p))])
+    np.testing.assert_allclose(model.evaluate(X, Y, verbose=0)[1], np.abs(Y - np.asarray(model(X))).mean(), rtol=1e-5)
+
+
+def test_reductions_of_arrays(keras):
+    ops = keras.ops
+    for name in ("sum", "mean", "max", "min", "var", "std"):
+        np.testing.assert_allclose(float(getattr(ops, name)(X)), getattr(np, name)(X), rtol=2e-5, err_msg=name)
+        np.testing.assert_allclose(getattr(ops, name)(X, axis=0), getattr(np, name)(X, axis=0), rtol=2e-5, atol=1e-6, err_msg=name)
+        assert getattr(ops, name)(X, keepdims=True).shape == (1, 1)
+    assert ops.mean(X).shape == () and ops.sum(X, axis=(0, 1)).shape == ()
+    np.testing.assert_allclose(ops.logsumexp(X), np.log(np.exp(X).sum()), rtol=1e-5)
+    np.testing.assert_allclose(ops.logsumexp(X, axis=0), np.log(np.exp(X).sum(0)), rtol=1e-5)
+    assert float(ops.sum([1, 2])) == 3.0 and float(ops.mean(3.0)) == 3.0
+
+
+def test_a_whole_reduction_under_a_tape(keras):
+    layer = keras.layers.Dense(2)
+    with keras.GradientTape() as tape:
+        value = keras.ops.mean(keras.ops.square(layer(X)))
+    gradient = tape.gradient(value, layer.weights[0])
+    np.testing.assert_allclose(gradient, X.T @ np.asarray(layer(X)) * 2 / 16, atol=1e-5)
+
+
+def test_layers_do_not_mix_samples(keras):
+    with pytest.raises(keras.XferError, match="batch would be reduced"):
+        keras.ops.mean(keras.Input((4,)))
+
+    class Centre(keras.layers.Layer):
+        def call(self, x):
+            return x - keras.ops.mean(x)
+
+    with pytest.raises(keras.XferError, match="mixes the samples"):
+        Centre()(X)
+
+
+# ---- Hooks of Keras' fit
+
+@pytest.mark.parametrize("hook", ["train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function"])
+def test_hooks_are_refused(keras, hook):
+    for base in (keras.Model, keras.Sequential):
+        cls = type("Mine", (base,), {hook: lambda self, *a: None})
+        inputs = keras.Input((4,))
+        with pytest.raises(keras.XferError, match=f"Mine.{hook}: .*GradientTape"):
+            cls([keras.layers.Dense(2)]) if base is keras.Sequential else cls(inputs, keras.layers.Dense(2)(inputs))
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(keras.XferError, match="GradientTape"):
+        setattr(model, hook, lambda *a: None)
+
+
+def test_call_of_a_sequential_is_refused(keras):
+    class Mine(keras.Sequential):
+        def call(self, inputs, training=None):
+            return super().call(inputs)
+
+    with pytest.raises(keras.XferError, match=r"call\(\) of a subclass of Sequential"):
+        Mine([keras.layers.Dense(2)])
+
+
+# ---- Losses written out under a tape
+
+@pytest.mark.parametrize("write", [
+    lambda o, t, p: o.mean(o.square(t - p)), lambda o, t, p: o.mean((p - t) ** 2), lambda o, t, p: o.mean(abs(t - p)),
+    lambda o, t, p: o.sqrt(o.mean(o.square(t - p))), lambda o, t, p: 1.0 - 2.0 * o.sum(t * p) / (o.sum(t * t) + o.sum(p * p)),
+    lambda o, t, p: o.mean(o.square(t - p)) * o.sum(p * p) + o.mean(p)])
+def test_losses_written_out_under_a_tape(keras, write):
+    layer = keras.layers.Dense(2)
+    layer.build((None, 4))
+    with keras.GradientTape() as tape:
+        value = write(keras.ops, Y, layer(X))
+    gradient = np.asarray(tape.gradient(value, layer.kernel))
+    kernel = layer.kernel.numpy()
+    assert value.shape == ()
+
+    def at(step, place):
+        moved = kernel.astype(np.float64)
+        moved[place] += step
+        return float(write(Numbers, Y.astype(np.float64), X.astype(np.float64) @ moved))
+
+    for place in ((0, 0), (3, 1)):
+        np.testing.assert_allclose(gradient[place], (at(1e-5, place) - at(-1e-5, place)) / 2e-5, atol=2e-4, rtol=1e-3)
+    np.testing.assert_allclose(float(value), at(0.0, (0, 0)), rtol=1e-5)
+
+
+class Numbers:
+    """numpy in place of ops."""
+
+    mean, sum, square, sqrt = np.mean, np.sum, np.square, np.sqrt
+
+
+def test_functions_of_numbers_give_numbers(keras):
+    assert keras.ops.sqrt(4.0).shape == () and float(keras.ops.add(1.0, 2.0)) == 3.0

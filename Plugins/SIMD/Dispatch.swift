@@ -11,7 +11,8 @@ private func isSupported(_ desc: Desc) -> Bool {
     ConvOp.depthwise(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: poolPlan(desc) != nil
   case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: reductionPlan(desc) != nil
-  case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: rowwisePlan(desc) != nil
+  case XFER_OP_BINARY, XFER_OP_BROADCAST: isBinary(desc)
+  case XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: rowwisePlan(desc) != nil
   case XFER_OP_ACTIVATION, XFER_OP_ACTIVATION_BACKWARD, XFER_OP_SGD, XFER_OP_ADAM, XFER_OP_LERP, XFER_OP_CAST:
     elementwisePlan(desc) != nil
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: softmaxPlan(desc) != nil
@@ -43,8 +44,8 @@ func prepareKernel(
   case XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL: made = prepareDepthwiseBackwardKernel(host, desc, &bytes)
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: made = preparePool(host, desc)
   case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: made = prepareReduction(host, desc, &bytes)
-  case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT:
-    made = prepareRowwise(host, desc, &bytes)
+  case XFER_OP_BINARY, XFER_OP_BROADCAST: made = prepareBinary(host, desc, &bytes)
+  case XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: made = prepareRowwise(host, desc, &bytes)
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: made = prepareSoftmax(host, desc)
   case XFER_OP_CONCAT: made = prepareConcat(host, desc)
   case XFER_OP_UNARY, XFER_OP_SELECT: made = prepareUnary(host, desc)

@@ -38,7 +38,8 @@ import CPluginSupport
 @inline(__always) func exponentialLessOne(_ x: Vec) -> Vec {
   let (n, p) = reduced(xfer_vec_max(splat(-60), xfer_vec_min(splat(88), x)))
   let scale = xfer_vec_scale2(splat(1), n)
-  return xfer_vec_if_less(splat(88), x, exponential(x), fusedMultiplyAdd(scale - splat(1), scale, p))
+  let result = xfer_vec_if_less(splat(88), x, exponential(x), fusedMultiplyAdd(scale - splat(1), scale, p))
+  return xfer_vec_if_less(xfer_vec_abs(x), splat(1e-8), x, result)
 }
 
 @inline(__always) func sigmoid(_ x: Vec) -> Vec {
@@ -57,8 +58,8 @@ import CPluginSupport
   p = polynomial(s, -3.33332819422e-1, p)
   let small = fusedMultiplyAdd(x, x * s, p)
   let e = exponential(splat(-2) * t)
-  let large = xfer_vec_copysign((splat(1) - e) / (splat(1) + e), x)
-  return xfer_vec_if_less(t, splat(0.625), small, large)
+  let large = (splat(1) - e) / (splat(1) + e)
+  return xfer_vec_copysign(xfer_vec_if_less(t, splat(0.625), small, large), x)
 }
 
 /// log(1+exp(-t)) for t >= 0.
@@ -78,10 +79,9 @@ import CPluginSupport
   return fusedMultiplyAdd(splat(2) * s, s * q, p)
 }
 
-/// 1+erf(z), with its digits kept where erf is near -1 (absolute error 1e-7 beyond z = -4, where it is given as 0).
-/// The two polynomials are those of N. Juffa's single-precision erff (error below 1 ulp).
-@inline(__always) func onePlusErrorFunction(_ z: Vec) -> Vec {
-  let t = xfer_vec_min(splat(4), xfer_vec_abs(z))
+/// 1-erf(t) for t within 0.9277...4, and next to nothing beyond. The two polynomials, here and near 0, are those of N. Juffa's
+/// single-precision erff.
+@inline(__always) private func errorFunctionTail(_ t: Vec) -> Vec {
   let s = t * t
   var r = fusedMultiplyAdd(splat(3.83197126e-4), splat(-1.72853470e-5), t)
   let u = fusedMultiplyAdd(splat(2.42546219e-2), splat(-3.88396438e-3), t)
@@ -89,10 +89,7 @@ import CPluginSupport
   r = polynomial(t, -1.06777877e-1, r)
   r = polynomial(t, -6.34846687e-1, r)
   r = polynomial(t, -1.28717512e-1, r)
-  r = fusedMultiplyAdd(-t, r, t)
-  let tail = exponential(r)
-  let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
-  return xfer_vec_if_less(t, splat(0.927734375), splat(1) + errorFunctionNearZero(z), far)
+  return exponential(fusedMultiplyAdd(-t, r, t))
 }
 
 /// erf(z) for |z| < 0.9277.
@@ -107,7 +104,17 @@ import CPluginSupport
   return fusedMultiplyAdd(z, z, p)
 }
 
-/// erf(z), its digits kept near 0.
+/// 1+erf(z), with its digits kept where erf is near -1 (absolute error 1e-7 beyond z = -4, where it is given as 0).
+@inline(__always) func onePlusErrorFunction(_ z: Vec) -> Vec {
+  let t = xfer_vec_min(splat(4), xfer_vec_abs(z))
+  let tail = errorFunctionTail(t)
+  let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
+  return xfer_vec_if_less(t, splat(0.927734375), splat(1) + errorFunctionNearZero(z), far)
+}
+
+/// erf(z).
 @inline(__always) func errorFunction(_ z: Vec) -> Vec {
-  xfer_vec_if_less(xfer_vec_abs(z), splat(0.927734375), errorFunctionNearZero(z), onePlusErrorFunction(z) - splat(1))
+  let t = xfer_vec_abs(z)
+  let far = xfer_vec_copysign(splat(1) - errorFunctionTail(xfer_vec_min(splat(4), t)), z)
+  return xfer_vec_if_less(t, splat(0.927734375), errorFunctionNearZero(z), far)
 }

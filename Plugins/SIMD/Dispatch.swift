@@ -17,6 +17,11 @@ private func isSupported(_ desc: Desc) -> Bool {
     elementwisePlan(desc) != nil
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: softmaxPlan(desc) != nil
   case XFER_OP_CONCAT: concatPlan(desc) != nil
+  case XFER_OP_SLICE, XFER_OP_PAD: boxPlan(desc) != nil
+  case XFER_OP_PERMUTE_CHANNELS: permutePlan(desc) != nil
+  case XFER_OP_GATHER, XFER_OP_GATHER_BACKWARD: gatherPlan(desc) != nil
+  case XFER_OP_DROPOUT, XFER_OP_RANDOM: chancePlan(desc) != nil
+  case XFER_OP_RESIZE_BILINEAR: resizePlan(desc) != nil
   case XFER_OP_UNARY, XFER_OP_SELECT: unaryPlan(desc) != nil
   case XFER_OP_TRANSPOSE: transposePlan(desc) != nil
   default: false
@@ -48,6 +53,11 @@ func prepareKernel(
   case XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: made = prepareRowwise(host, desc, &bytes)
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: made = prepareSoftmax(host, desc)
   case XFER_OP_CONCAT: made = prepareConcat(host, desc)
+  case XFER_OP_SLICE, XFER_OP_PAD: made = prepareBox(host, desc)
+  case XFER_OP_PERMUTE_CHANNELS: made = preparePermute(host, desc, &bytes)
+  case XFER_OP_GATHER, XFER_OP_GATHER_BACKWARD: made = prepareGather(host, desc)
+  case XFER_OP_DROPOUT, XFER_OP_RANDOM: made = prepareChance(host, desc)
+  case XFER_OP_RESIZE_BILINEAR: made = prepareResize(host, desc, &bytes)
   case XFER_OP_UNARY, XFER_OP_SELECT: made = prepareUnary(host, desc)
   case XFER_OP_TRANSPOSE: made = prepareTranspose(host, desc)
   default: made = prepareElementwise(host, desc)

@@ -80,6 +80,19 @@ XFER_INLINE xfer_vec xfer_vec_times_sign(xfer_vec a, xfer_vec sign) {
   return (xfer_vec)((xfer_ints)a ^ ((xfer_ints)sign & (int32_t)0x80000000));
 }
 
+/* The first n lanes of a, the others those of b. */
+XFER_INLINE xfer_vec xfer_vec_first(xfer_vec a, int64_t n, xfer_vec b) {
+#if XFER_LANES == 16
+  const xfer_ints places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif XFER_LANES == 8
+  const xfer_ints places = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  const xfer_ints places = {0, 1, 2, 3};
+#endif
+  xfer_ints mask = places < (int32_t)n;
+  return (xfer_vec)((mask & (xfer_ints)a) | (~mask & (xfer_ints)b));
+}
+
 XFER_INLINE xfer_ints xfer_ints_load(const int32_t *p) {
   xfer_ints v;
   __builtin_memcpy(&v, p, sizeof v);

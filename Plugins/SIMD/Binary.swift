@@ -65,42 +65,75 @@ private func writeOut(_ from: Source, _ period: Int, _ to: Target, _ count: Int)
   }
 }
 
+/// Where a row begins in each side; of a repeating side, its repetition.
+private struct Place {
+  var a = 0
+  var b = 0
+  /// The row's number within the innermost dimension around it.
+  var index = 0
+
+  init(_ row: Int, _ p: Binary) {
+    var (rest, axis) = (row, p.dimensions &- 1)
+    while axis >= 0 {
+      let next = rest / p.table[axis]
+      let here = rest &- next &* p.table[axis]
+      a &+= here &* p.table[8 &+ axis]
+      b &+= here &* p.table[16 &+ axis]
+      if axis == p.dimensions &- 1 { index = here }
+      rest = next
+      axis &-= 1
+    }
+  }
+
+  /// On to the next row: no division within the innermost dimension.
+  @inline(__always) mutating func advance(to row: Int, _ p: Binary) {
+    let axis = p.dimensions &- 1
+    if axis >= 0 && index &+ 1 < p.table[axis] {
+      index &+= 1
+      a &+= p.table[8 &+ axis]
+      b &+= p.table[16 &+ axis]
+    } else {
+      self = Place(row, p)
+    }
+  }
+}
+
 private func combineRows(_ run: UnsafePointer<BinaryRun>, _ begin: Int, _ end: Int) {
   let r = run.pointee
   let p = r.plan.pointee
   var row = begin / p.length
   var column = begin &- row &* p.length
+  var place = Place(row, p)
   var at = begin
   while at < end {
-    var (rest, placeA, placeB, axis) = (row, 0, 0, p.dimensions &- 1)
-    while axis >= 0 {
-      let size = p.table[axis]
-      let next = rest / size
-      let index = rest &- next &* size
-      placeA &+= index &* p.table[8 &+ axis]
-      placeB &+= index &* p.table[16 &+ axis]
-      rest = next
-      axis &-= 1
-    }
     let rowEnd = at &+ p.length &- column
     let stop = rowEnd < end ? rowEnd : end
     if p.repeated == 0 {
-      combine(p.kind, r.a + (placeA &+ p.stepA &* column), p.stepA, r.b + (placeB &+ p.stepB &* column), p.stepB, r.y + at, stop &- at)
+      combine(p.kind, r.a + (place.a &+ p.stepA &* column), p.stepA, r.b + (place.b &+ p.stepB &* column), p.stepB, r.y + at, stop &- at)
     } else {
-      let (a, b) = (p.repeated == 1 ? r.a + placeA &* p.tile : r.a + placeA, p.repeated == 2 ? r.b + placeB &* p.tile : r.b + placeB)
-      while at < stop {
-        let phase = column % p.tile
-        let count = p.tile &- phase < stop &- at ? p.tile &- phase : stop &- at
-        let offsetA = p.repeated == 1 ? phase : p.stepA &* column
-        let offsetB = p.repeated == 2 ? phase : p.stepB &* column
-        combine(p.kind, a + offsetA, p.stepA, b + offsetB, p.stepB, r.y + at, count)
-        at &+= count
-        column &+= count
-      }
+      combineRepeated(r, p, place, column, at, stop)
     }
     at = stop
+    if at >= end { return }
     column = 0
     row &+= 1
+    place.advance(to: row, p)
+  }
+}
+
+/// A row from `column` on, in pieces of what was written out.
+private func combineRepeated(_ r: BinaryRun, _ p: Binary, _ place: Place, _ column: Int, _ begin: Int, _ end: Int) {
+  let a = p.repeated == 1 ? r.a + place.a &* p.tile : r.a + place.a
+  let b = p.repeated == 2 ? r.b + place.b &* p.tile : r.b + place.b
+  var (at, column) = (begin, column)
+  while at < end {
+    let phase = column % p.tile
+    let count = p.tile &- phase < end &- at ? p.tile &- phase : end &- at
+    let offsetA = p.repeated == 1 ? phase : p.stepA &* column
+    let offsetB = p.repeated == 2 ? phase : p.stepB &* column
+    combine(p.kind, a + offsetA, p.stepA, b + offsetB, p.stepB, r.y + at, count)
+    at &+= count
+    column &+= count
   }
 }
 

@@ -9,8 +9,9 @@ struct Gather {
   var n: Int
   var m: Int
   var inner: Int
-  /// The gradient's pieces of the table.
+  /// The gradient's tasks: pieces of the table's rows and blocks of its columns.
   var parts = 1
+  var blocks = 1
 }
 
 private struct GatherRun {
@@ -58,28 +59,34 @@ private let runGather: Run = { kernel, inputs, outputs, _ in
   if n > 0 { storeVector(load(x + i, first: n), y + i, first: n) }
 }
 
-/// Each piece of the table has a task that goes over all numbers and takes what falls into it: a row is added up in the order of
-/// the numbers, whoever does it.
+/// A task goes over all numbers and takes what falls into its rows, of its columns: a row is added up in the order of the numbers,
+/// whoever does it.
 private let runGatherBackward: Run = { kernel, inputs, outputs, _ in
   var run = makeRun(kernel, inputs, outputs)
-  let grain = ceilDivide(elementGrain, run.plan.n &* run.plan.inner / run.plan.parts &+ run.plan.m)
-  parallel(KernelHead.of(kernel).host, count: run.plan.outer &* run.plan.parts, grain: grain, &run) { context, begin, end, _ in
+  let tasks = run.plan.outer &* run.plan.parts &* run.plan.blocks
+  let grain = ceilDivide(elementGrain, run.plan.outer &* (run.plan.n &+ run.plan.m) &* run.plan.inner / tasks &+ 1)
+  parallel(KernelHead.of(kernel).host, count: tasks, grain: grain, &run) { context, begin, end, _ in
     let run = context.unsafelyUnwrapped.assumingMemoryBound(to: GatherRun.self).pointee
     for task in begin..<end { scatter(run, Int(task)) }
   }
   return XFER_OK
 }
 
+/// Columns of a block.
+private let blockColumns = 64
+
 private func scatter(_ r: GatherRun, _ task: Int) {
   let p = r.plan
-  let (outer, part) = (task / p.parts, task % p.parts)
+  let (column, rest) = (task % p.blocks &* blockColumns, task / p.blocks)
+  let (outer, part) = (rest / p.parts, rest % p.parts)
   let (first, end) = (part &* p.n / p.parts, (part &+ 1) &* p.n / p.parts)
-  let table = r.y + outer &* p.n &* p.inner
-  (table + first &* p.inner).update(repeating: 0, count: (end &- first) &* p.inner)
+  let count = p.blocks == 1 ? p.inner : p.inner &- column < blockColumns ? p.inner &- column : blockColumns
+  let table = r.y + (outer &* p.n &* p.inner &+ column)
+  for row in first..<end { (table + row &* p.inner).update(repeating: 0, count: count) }
   for i in 0..<p.m {
     let row = Int(r.index[i])
     if row < first || row >= end { continue }
-    add(r.x + (outer &* p.m &+ i) &* p.inner, table + row &* p.inner, p.inner)
+    add(r.x + ((outer &* p.m &+ i) &* p.inner &+ column), table + row &* p.inner, count)
   }
 }
 
@@ -103,11 +110,11 @@ func gatherPlan(_ desc: Desc) -> Gather? {
     rows.count > 0, rows[0] == whole[0], rows[1] == index[0], rows[2] == whole[2]
   else { return nil }
   var plan = Gather(outer: whole[0], n: whole[1], m: rows[1], inner: whole[2])
-  if isGradient && plan.outer < 16 {
-    // So many that what all of them read of the numbers stays small beside the sums.
-    let most = ceilDivide(plan.m &* plan.inner, elementGrain)
-    plan.parts = most < 32 ? most : 32
-    if plan.parts > plan.n { plan.parts = plan.n }
+  if isGradient && (plan.n &+ plan.m) &* plan.inner > elementGrain {
+    plan.blocks = ceilDivide(plan.inner, blockColumns)
+    // Few columns: pieces of rows beside them, no more than some, for each reads all numbers.
+    let most = 8 / (plan.outer &* plan.blocks)
+    plan.parts = most < 1 ? 1 : most < plan.n ? most : plan.n
   }
   return plan
 }

@@ -38,7 +38,7 @@ private let runLoss: Run = { kernel, inputs, outputs, _ in
     switch run.pointee.plan.op {
     case XFER_OP_BINARY_CROSSENTROPY: binaryLoss(run, begin, end)
     case XFER_OP_BINARY_CROSSENTROPY_BACKWARD: binarySlope(run, begin, end)
-    case XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY: for row in begin..<end { sparseLoss(run, row) }
+    case XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY: sparseLoss(run, begin, end)
     default: for row in begin..<end { sparseSlope(run, row) }
     }
   }
@@ -140,20 +140,18 @@ private let runLoss: Run = { kernel, inputs, outputs, _ in
   return label >= 0 && label < r.plan.k ? label : nil
 }
 
-private func largest(_ z: Source, _ k: Int) -> Float {
+/// The largest logit. NaN is passed over: its exponential makes the sum NaN.
+@inline(__always) private func largest(_ z: Source, _ k: Int) -> Float {
   var most = splat(-.infinity)
-  eachRegister(k) { c, n in most = xfer_vec_largest(most, xfer_vec_first(get(z + c, n), Int64(n), splat(-.infinity))) }
-  var result = most[0]
-  for i in 1..<lanes where most[i] > result || most[i].isNaN { result = most[i] }
-  return result
+  eachRegister(k) { c, n in most = xfer_vec_max(xfer_vec_first(get(z + c, n), Int64(n), splat(-.infinity)), most) }
+  return xfer_vec_peak(most)
 }
 
 /// The sum of exp(z - shift) over all columns but the label's.
-private func sumOfOthers(_ z: Source, _ k: Int, _ shift: Float, _ label: Int) -> Double {
+@inline(__always) private func sumOfOthers(_ z: Source, _ k: Int, _ shift: Float, _ label: Int) -> Double {
   var (low, high) = (Half.zero, Half.zero)
   eachRegister(k) { c, n in
-    var e = xfer_vec_first(exponential(get(z + c, n) - splat(shift)), Int64(n), Vec.zero)
-    if label >= c && label < c &+ lanes { e[label &- c] = 0 }
+    let e = xfer_vec_without(xfer_vec_first(exponential(get(z + c, n) - splat(shift)), Int64(n), Vec.zero), Int64(label &- c))
     low += xfer_vec_low(e)
     high += xfer_vec_high(e)
   }
@@ -170,25 +168,40 @@ private func sumOfOthers(_ z: Source, _ k: Int, _ shift: Float, _ label: Int) ->
   return total(low + high)
 }
 
-private func sparseLoss(_ run: UnsafePointer<LossRun>, _ row: Int) {
+/// What a logarithm is taken of and what is added to it, row by row; then the logarithms together.
+@inline(never) private func sparseLoss(_ run: UnsafePointer<LossRun>, _ begin: Int, _ end: Int) {
   let r = run.pointee
-  let (k, z) = (r.plan.k, r.prediction + row &* r.plan.k)
-  guard let label = label(r, row) else {
-    r.to[row] = .nan
-    return
-  }
-  if !r.plan.fromLogits {
-    let p = clamped(splat(Float(Double(z[label]) / sum(z, k))), splat(lowest), splat(highest))
-    r.to[row] = -logarithm(p)[0]
-    return
-  }
-  let most = largest(z, k)
-  let others = sumOfOthers(z, k, most, label)
-  if z[label] == most {
-    r.to[row] = logarithmOfOnePlus(splat(Float(others)))[0]
-  } else {
-    let own = exponential(splat(z[label] - most))[0]
-    r.to[row] = logarithm(splat(Float(others + Double(own))))[0] + (most - z[label])
+  let k = r.plan.k
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: 64) { added in
+    guard let added = added.baseAddress else { return }
+    var first = begin
+    while first < end {
+      let count = end &- first < 64 ? end &- first : 64
+      for i in 0..<count {
+        let row = first &+ i
+        let z = r.prediction + row &* k
+        added[i] = 0
+        guard let label = label(r, row) else {
+          r.to[row] = .nan
+          continue
+        }
+        if r.plan.fromLogits {
+          // At least 1 is summed, as the largest: log1p of the rest.
+          let most = largest(z, k)
+          added[i] = most - z[label]
+          let own = Double(exponential(splat(z[label] - most))[0])
+          r.to[row] = Float(sumOfOthers(z, k, most, label) + (own - 1))
+        } else {
+          r.to[row] = Float(Double(z[label]) / sum(z, k))
+        }
+      }
+      eachRegister(count) { i, n in
+        let v = get(Source(r.to) + (first &+ i), n)
+        let p = clamped(v, splat(lowest), splat(highest))
+        put(r.plan.fromLogits ? logarithmOfOnePlus(v) + get(Source(added) + i, n) : -logarithm(p), r.to + (first &+ i), n)
+      }
+      first &+= count
+    }
   }
 }
 

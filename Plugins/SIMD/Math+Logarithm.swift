@@ -28,7 +28,7 @@ import CPluginSupport
   let isSmall = xfer_vec_if_less(x, splat(.leastNormalMagnitude), splat(1), splat(0))
   let normal = xfer_vec_if_less(splat(0), isSmall, x * splat(8_388_608), x)
   let shift = xfer_vec_shift(normal)
-  let r = logarithm(xfer_vec_shifted(normal, shift) - splat(1), xfer_ints_places(shift) - isSmall * splat(23))
+  let r = logarithm(xfer_vec_shifted(normal, shift) - splat(1), xfer_ints_number(shift) - isSmall * splat(23))
   let finite = xfer_vec_if_less(x, splat(0), splat(.nan), xfer_vec_if_same(x, splat(0), splat(-.infinity), r))
   return xfer_vec_if_less(x, splat(.infinity), finite, x)
 }
@@ -39,7 +39,7 @@ import CPluginSupport
   // With 1+x = (1+m) 2^n: m = x 2^-n + (2^-n - 1), where both products are exact. 2^-n may be subnormal, four times it is not.
   let scale = xfer_vec_shifted(splat(4), shift)
   let m = xfer_vec_shifted(x, shift) + fusedMultiplyAdd(splat(-1), splat(0.25), scale)
-  let r = xfer_vec_if_less(xfer_vec_abs(x), splat(1e-8), x, logarithm(m, xfer_ints_places(shift)))
+  let r = xfer_vec_if_less(xfer_vec_abs(x), splat(1e-8), x, logarithm(m, xfer_ints_number(shift)))
   let finite = xfer_vec_if_less(x, splat(-1), splat(.nan), xfer_vec_if_same(x, splat(-1), splat(-.infinity), r))
   return xfer_vec_if_less(x, splat(.infinity), finite, x)
 }

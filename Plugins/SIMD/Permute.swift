@@ -1,8 +1,7 @@
-import CPluginSupport
 import CXfer
 
-/// PERMUTE_CHANNELS of 4-byte elements and of bytes. The numbers of several rows are laid out at once, so that registers are full with
-/// few channels too.
+/// PERMUTE_CHANNELS of 4-byte elements and of bytes. The numbers of several rows are laid out at once, for one long loop with few
+/// channels too. One load an element: gathering instructions are no faster.
 
 struct Permute {
   var rows: Int
@@ -12,8 +11,7 @@ struct Permute {
   /// Rows the laid out numbers are for.
   var together: Int
 
-  /// Whole registers of numbers.
-  var tableBytes: Int { aligned(together &* results &* 4) }
+  var places: Int { together &* results }
 }
 
 private struct PermuteRun {
@@ -21,19 +19,22 @@ private struct PermuteRun {
   var x: UnsafeRawPointer
   var y: UnsafeMutableRawPointer
   var places: UnsafeMutablePointer<Int32>
+  var isInside: Bool
 }
 
 private let runPermute: Run = { kernel, inputs, outputs, workspace in
   let plan = payload(kernel, Permute.self).pointee
   let index = inputs[1].unsafelyUnwrapped.assumingMemoryBound(to: Int32.self)
-  let places = workspace.unsafelyUnwrapped.bindMemory(to: Int32.self, capacity: plan.tableBytes / 4)
+  var run = PermuteRun(
+    plan: plan, x: inputs[0].unsafelyUnwrapped, y: outputs[0].unsafelyUnwrapped,
+    places: workspace.unsafelyUnwrapped.bindMemory(to: Int32.self, capacity: plan.places), isInside: true)
   // What is outside the channels gives 0.
-  for i in 0..<plan.tableBytes / 4 {
-    let (row, place) = (i / plan.results, Int(index[i % plan.results]))
-    let isInside = row < plan.together && place >= 0 && place < plan.channels
-    places[i] = isInside ? Int32(row &* plan.channels &+ place) : -1
+  for d in 0..<plan.results {
+    let place = Int(index[d])
+    let isInside = place >= 0 && place < plan.channels
+    if !isInside { run.isInside = false }
+    for row in 0..<plan.together { run.places[row &* plan.results &+ d] = isInside ? Int32(row &* plan.channels &+ place) : -1 }
   }
-  var run = PermuteRun(plan: plan, x: inputs[0].unsafelyUnwrapped, y: outputs[0].unsafelyUnwrapped, places: places)
   let grain = ceilDivide(ceilDivide(elementGrain, plan.results), plan.together)
   parallel(KernelHead.of(kernel).host, count: ceilDivide(plan.rows, plan.together), grain: grain, &run) { context, begin, end, _ in
     let run = context.unsafelyUnwrapped.assumingMemoryBound(to: PermuteRun.self).pointee
@@ -46,28 +47,16 @@ private func permuteRows(_ run: PermuteRun, _ row: Int) {
   let p = run.plan
   let rows = p.rows &- row < p.together ? p.rows &- row : p.together
   let count = rows &* p.results
-  let (from, to) = (row &* p.channels, row &* p.results)
-  if p.isBytes {
-    let (x, y) = (run.x.assumingMemoryBound(to: UInt8.self) + from, run.y.assumingMemoryBound(to: UInt8.self) + to)
-    for i in 0..<count {
-      let place = Int(run.places[i])
-      y[i] = place < 0 ? 0 : x[place]
-    }
-    return
-  }
-  pick(floats(run.x) + from, run.places, floats(run.y) + to, count)
+  if p.isBytes { pick(run, UInt8.self, row, count) } else { pick(run, UInt32.self, row, count) }
 }
 
-@inline(never) private func pick(_ x: Source, _ places: UnsafePointer<Int32>, _ y: Target, _ count: Int) {
-  var i = 0
-  while i &+ lanes <= count {
-    storeVector(xfer_vec_gather(x, xfer_ints_load(places + i)), y + i)
-    i &+= lanes
-  }
-  while i < count {
-    let place = Int(places[i])
-    y[i] = place < 0 ? 0 : x[place]
-    i &+= 1
+@inline(__always) private func pick<T: FixedWidthInteger>(_ run: PermuteRun, _: T.Type, _ row: Int, _ count: Int) {
+  let x = run.x.assumingMemoryBound(to: T.self) + row &* run.plan.channels
+  let y = run.y.assumingMemoryBound(to: T.self) + row &* run.plan.results
+  if run.isInside {
+    for i in 0..<count { y[i] = x[Int(run.places[i])] }
+  } else {
+    for i in 0..<count { y[i] = run.places[i] < 0 ? 0 : x[Int(run.places[i])] }
   }
 }
 
@@ -86,6 +75,6 @@ func permutePlan(_ desc: Desc) -> Permute? {
 
 func preparePermute(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let plan = permutePlan(desc) else { return nil }
-  workspace?.pointee = plan.tableBytes
+  workspace?.pointee = aligned(plan.places &* 4)
   return makeKernel(host, plan, run: runPermute).map { handle($0) }
 }

@@ -14,16 +14,13 @@ struct Resize {
   var isBytes: Bool
   /// Pieces of the result's rows, each with a mixed row of its own.
   var pieces = 1
-  /// With few channels a place along a row is a float of a pixel, and places are gathered; else it is a pixel.
-  var gathers = false
-  /// For each place, the floats of the mixed row it lies between and how far it is from the first. Whole registers of them.
+  /// For each pixel of a row, the floats of the mixed row it lies between and how far it is from the first.
   var low: UnsafeMutablePointer<Int32>! = nil
   var high: UnsafeMutablePointer<Int32>! = nil
   var fraction: UnsafeMutablePointer<Float>! = nil
 
-  var places: Int { gathers ? outWidth &* channels : outWidth }
-  /// A multiple of 64 bytes.
-  var rowBytes: Int { aligned(width &* channels &* 4) }
+  /// A multiple of 64 bytes, with three floats to spare: pixels of few channels are read as four.
+  var rowBytes: Int { aligned(width &* channels &* 4 &+ 12) }
 }
 
 private struct ResizeRun {
@@ -71,8 +68,8 @@ private func resizeRow(_ run: ResizeRun, _ row: Int, _ mixed: Target) {
     mix(floats(run.x) + top, floats(run.x) + bottom, mixed, place.fraction, count)
   }
   let y = run.y + row &* p.outWidth &* p.channels
-  if p.gathers {
-    gatherRow(p, Source(mixed), y)
+  if p.channels <= 4 {
+    mixPixels(p, Source(mixed), y)
   } else {
     for i in 0..<p.outWidth {
       mix(Source(mixed) + Int(p.low[i]), Source(mixed) + Int(p.high[i]), y + i &* p.channels, p.fraction[i], p.channels)
@@ -109,16 +106,21 @@ private func resizeRow(_ run: ResizeRun, _ row: Int, _ mixed: Target) {
   }
 }
 
-/// Numbers beyond the last place are 0, so that whole registers can be gathered.
-@inline(never) private func gatherRow(_ p: Resize, _ mixed: Source, _ y: Target) {
-  var i = 0
-  while i < p.places {
-    let a = xfer_vec_gather(mixed, xfer_ints_load(p.low + i))
-    let b = xfer_vec_gather(mixed, xfer_ints_load(p.high + i))
-    let v = between(a, b, load(Source(p.fraction + i)))
-    let n = p.places &- i
-    if n >= lanes { storeVector(v, y + i) } else { storeVector(v, y + i, first: n) }
-    i &+= lanes
+/// Pixels of up to four channels: four floats of each are mixed and written, and what is too much is written over by the next pixel.
+@inline(never) private func mixPixels(_ p: Resize, _ mixed: Source, _ y: Target) {
+  typealias Four = SIMD4<Float>
+  let count = p.outWidth &* p.channels
+  var at = 0
+  for i in 0..<p.outWidth {
+    let a = UnsafeRawPointer(mixed + Int(p.low[i])).loadUnaligned(as: Four.self)
+    let b = UnsafeRawPointer(mixed + Int(p.high[i])).loadUnaligned(as: Four.self)
+    let v = a + (b - a) * Four(repeating: p.fraction[i])
+    if at &+ 4 <= count {
+      UnsafeMutableRawPointer(y + at).storeBytes(of: v, as: Four.self)
+    } else {
+      for c in 0..<p.channels { y[at &+ c] = v[c] }
+    }
+    at &+= p.channels
   }
 }
 
@@ -127,11 +129,10 @@ func resizePlan(_ desc: Desc) -> Resize? {
   guard d.has(1, 1) else { return nil }
   let (x, y) = (d.input(0), d.output(0))
   guard x.isFloat || x.dtype == XFER_U8, y.isFloat, x.rank == 4, y.rank == 4, x.count > 0, y.count > 0, x[0] == y[0], x[3] == y[3],
-    x[2] &* x[3] <= Int(Int32.max), y[2] &* y[3] <= Int(Int32.max)
+    x[2] &* x[3] <= Int(Int32.max)
   else { return nil }
   var plan = Resize(
     batch: x[0], height: x[1], width: x[2], channels: x[3], outHeight: y[1], outWidth: y[2], isBytes: x.dtype == XFER_U8)
-  plan.gathers = x[3] < lanes
   let rows = plan.batch &* plan.outHeight
   plan.pieces = rows < 32 ? rows : 32
   return plan
@@ -139,7 +140,7 @@ func resizePlan(_ desc: Desc) -> Resize? {
 
 func prepareResize(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let plan = resizePlan(desc) else { return nil }
-  let bytes = aligned(plan.places &* 4)
+  let bytes = aligned(plan.outWidth &* 4)
   guard let k = makeKernel(host, plan, extra: 3 &* bytes, run: runResize) else { return nil }
   let tables = extraMemory(k)
   k.pointee.low = tables.bindMemory(to: Int32.self, capacity: bytes / 4)
@@ -147,12 +148,9 @@ func prepareResize(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer
   k.pointee.fraction = (tables + 2 &* bytes).bindMemory(to: Float.self, capacity: bytes / 4)
   for pixel in 0..<plan.outWidth {
     let place = neighbours(pixel, plan.width, plan.outWidth)
-    let each = plan.gathers ? plan.channels : 1
-    for c in 0..<each {
-      k.pointee.low[pixel &* each &+ c] = Int32(place.low &* plan.channels &+ c)
-      k.pointee.high[pixel &* each &+ c] = Int32(place.high &* plan.channels &+ c)
-      k.pointee.fraction[pixel &* each &+ c] = place.fraction
-    }
+    k.pointee.low[pixel] = Int32(place.low &* plan.channels)
+    k.pointee.high[pixel] = Int32(place.high &* plan.channels)
+    k.pointee.fraction[pixel] = place.fraction
   }
   workspace?.pointee = plan.pieces &* plan.rowBytes
   return handle(k)

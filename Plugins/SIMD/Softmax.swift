@@ -66,11 +66,17 @@ private let runSoftmax: Run = { kernel, inputs, outputs, _ in
 }
 
 @inline(never) private func softmaxRow(_ x: Source, _ y: Target, _ count: Int) {
-  var most = -Float.infinity
-  for i in 0..<count where x[i] > most || x[i].isNaN { most = x[i] }
-  let shift = splat(most)
-  var sum = Vec.zero
+  // NaN is passed over here: its exponential makes the sum NaN.
+  var most = splat(-.infinity)
   var i = 0
+  while i < count {
+    let n = count &- i < lanes ? count &- i : lanes
+    most = xfer_vec_max(n == lanes ? load(x + i) : xfer_vec_first(load(x + i, first: n), Int64(n), most), most)
+    i &+= lanes
+  }
+  let shift = splat(xfer_vec_peak(most))
+  var sum = Vec.zero
+  i = 0
   while i &+ lanes <= count {
     let e = exponential(load(x + i) - shift)
     storeVector(e, y + i)

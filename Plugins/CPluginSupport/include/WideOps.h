@@ -60,7 +60,7 @@ XFER_INLINE xfer_half xfer_half_n(xfer_half a) {
 /* For a normal number a above 0: what is taken off its exponent to bring it to 2/3...4/3. */
 XFER_INLINE xfer_ints xfer_vec_shift(xfer_vec a) { return ((xfer_ints)a - 0x3f2aaaab) & (int32_t)0xff800000; }
 /* The powers of two that a shift is, as a number. */
-XFER_INLINE xfer_vec xfer_ints_places(xfer_ints shift) { return __builtin_convertvector(shift >> 23, xfer_vec); }
+XFER_INLINE xfer_vec xfer_ints_number(xfer_ints shift) { return __builtin_convertvector(shift >> 23, xfer_vec); }
 /* The number whose exponent is a's less `shift`. */
 XFER_INLINE xfer_vec xfer_vec_shifted(xfer_vec a, xfer_ints shift) { return (xfer_vec)((xfer_ints)a - shift); }
 
@@ -80,37 +80,27 @@ XFER_INLINE xfer_vec xfer_vec_times_sign(xfer_vec a, xfer_vec sign) {
   return (xfer_vec)((xfer_ints)a ^ ((xfer_ints)sign & (int32_t)0x80000000));
 }
 
+XFER_INLINE xfer_ints xfer_ints_places(void) {
+#if XFER_LANES == 16
+  return (xfer_ints){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif XFER_LANES == 8
+  return (xfer_ints){0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  return (xfer_ints){0, 1, 2, 3};
+#endif
+}
 /* The first n lanes of a, the others those of b. */
 XFER_INLINE xfer_vec xfer_vec_first(xfer_vec a, int64_t n, xfer_vec b) {
-#if XFER_LANES == 16
-  const xfer_ints places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#elif XFER_LANES == 8
-  const xfer_ints places = {0, 1, 2, 3, 4, 5, 6, 7};
-#else
-  const xfer_ints places = {0, 1, 2, 3};
-#endif
-  xfer_ints mask = places < (int32_t)n;
+  xfer_ints mask = xfer_ints_places() < (int32_t)n;
   return (xfer_vec)((mask & (xfer_ints)a) | (~mask & (xfer_ints)b));
 }
-
-XFER_INLINE xfer_ints xfer_ints_load(const int32_t *p) {
-  xfer_ints v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
+/* a with 0 in one lane, or as it is where there is no such lane. */
+XFER_INLINE xfer_vec xfer_vec_without(xfer_vec a, int64_t lane) {
+  xfer_ints mask = xfer_ints_places() != (int32_t)lane;
+  return (xfer_vec)(mask & (xfer_ints)a);
 }
-/* p[index] in each lane, 0 where the index is negative. */
-XFER_INLINE xfer_vec xfer_vec_gather(const float *p, xfer_ints index) {
-#if XFER_LANES == 16
-  __m512i i = (__m512i)index;
-  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), _mm512_cmpge_epi32_mask(i, _mm512_setzero_si512()), i, p, 4);
-#elif XFER_LANES == 8
-  return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, (__m256i)index, (__m256)~index, 4);
-#else
-  xfer_vec v = {0, 0, 0, 0};
-  for (int i = 0; i < 4; i++) if (index[i] >= 0) v[i] = p[index[i]];
-  return v;
-#endif
-}
+/* The largest lane, NaN passed over. */
+XFER_INLINE float xfer_vec_peak(xfer_vec a) { return __builtin_reduce_max(a); }
 
 /* The finaliser of SplitMix64 in each lane; its upper 24 bits as a number in [0, 1). */
 XFER_INLINE xfer_words xfer_words_mix(xfer_words z) {

@@ -36,7 +36,7 @@ private struct BinaryRun {
 }
 
 /// Repetitions are written out until they are this long.
-private let tileFloats = 256
+private let tileFloats = 512
 
 private let runBinary: Run = { kernel, inputs, outputs, workspace in
   let plan = UnsafePointer(payload(kernel, Binary.self))
@@ -289,7 +289,7 @@ func prepareBinary(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer
   plan.length = d.size[0]
   (plan.stepA, plan.stepB) = (d.goesA[0], d.goesB[0])
   let tile = ceilDivide(tileFloats, d.size[0]) &* d.size[0]
-  if d.count > 1 && d.size[0] < tileFloats / 4 && d.size[0] &* d.size[1] >= 4 &* tile {
+  if d.count > 1 && d.size[0] <= tileFloats / 4 && d.size[0] &* d.size[1] >= 4 &* tile {
     // The side that ends with the short dimension while the other, or the result alone, goes on.
     let (endsA, endsB) = (d.goesA[0] > d.goesA[1], d.goesB[0] > d.goesB[1])
     let (joinsA, joinsB) = (d.goesA[0] == d.goesA[1], d.goesB[0] == d.goesB[1])

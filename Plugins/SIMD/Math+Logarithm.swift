@@ -3,7 +3,7 @@ import CPluginSupport
 /// Logarithms and powers on registers. Measured against the double precision libm over every float (powers: 2·10⁸ pairs), in ulp:
 /// see each function. All give what C gives for NaN, infinities, zeros, negative numbers and subnormals.
 
-@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { fusedMultiplyAdd(splat(c), x, p) }
+@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { xfer_vec_multiply_add(splat(c), x, p) }
 
 /// log(1+m) + n ln2 for m within -1/3...1/3. The polynomial is that of N. Juffa's single-precision logf.
 @inline(__always) private func logarithm(_ m: Vec, _ n: Vec) -> Vec {
@@ -15,12 +15,12 @@ import CPluginSupport
   r = polynomial(s, -0.166846126, r)
   t = polynomial(s, 0.200120345, t)
   r = polynomial(s, -0.249996200, r)
-  r = fusedMultiplyAdd(r, t, m)
+  r = xfer_vec_multiply_add(r, t, m)
   r = polynomial(m, 0.333331972, r)
   r = polynomial(m, -0.5, r)
-  r = fusedMultiplyAdd(m, r, s)
+  r = xfer_vec_multiply_add(m, r, s)
   // ln2 in two parts, of which the first has few enough bits for an exact product.
-  return fusedMultiplyAdd(fusedMultiplyAdd(r, n, splat(-2.12194440e-4)), n, splat(0.693359375))
+  return xfer_vec_multiply_add(xfer_vec_multiply_add(r, n, splat(-2.12194440e-4)), n, splat(0.693359375))
 }
 
 /// log(x).
@@ -38,7 +38,7 @@ import CPluginSupport
   let shift = xfer_vec_shift(splat(1) + x)
   // With 1+x = (1+m) 2^n: m = x 2^-n + (2^-n - 1), where both products are exact. 2^-n may be subnormal, four times it is not.
   let scale = xfer_vec_shifted(splat(4), shift)
-  let m = xfer_vec_shifted(x, shift) + fusedMultiplyAdd(splat(-1), splat(0.25), scale)
+  let m = xfer_vec_shifted(x, shift) + xfer_vec_multiply_add(splat(-1), splat(0.25), scale)
   let r = xfer_vec_if_less(xfer_vec_abs(x), splat(1e-8), x, logarithm(m, xfer_ints_number(shift)))
   let finite = xfer_vec_if_less(x, splat(-1), splat(.nan), xfer_vec_if_same(x, splat(-1), splat(-.infinity), r))
   return xfer_vec_if_less(x, splat(.infinity), finite, x)

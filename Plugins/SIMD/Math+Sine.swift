@@ -2,7 +2,7 @@ import CPluginSupport
 
 /// Sine and cosine on registers, of any float; NaN for infinities and NaN.
 
-@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { fusedMultiplyAdd(splat(c), x, p) }
+@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { xfer_vec_multiply_add(splat(c), x, p) }
 
 /// Up to here the products of `quarters` with the first part of pi/2, which has 33 bits, are exact.
 private let nearLimit: Float = 1_048_576
@@ -20,7 +20,7 @@ private let nearLimit: Float = 1_048_576
 @inline(__always) private func remainder(_ x: Half) -> (Half, xfer_half_bits) {
   let t = x * wide(0.6366197723675814)
   let n = xfer_half_round(t)
-  let r = fusedMultiplyAdd(fusedMultiplyAdd(x, n, wide(-0x1.921fb544p0)), n, wide(-0x1.0b4611a626331p-34))
+  let r = xfer_half_multiply_add(xfer_half_multiply_add(x, n, wide(-0x1.921fb544p0)), n, wide(-0x1.0b4611a626331p-34))
   return (r, xfer_half_round_bits(t))
 }
 
@@ -62,7 +62,7 @@ private func farQuarters(_ x: Float) -> (Int32, Float) {
   var p = splat(-1.9515295891e-4)
   p = polynomial(s, 8.3321608736e-3, p)
   p = polynomial(s, -1.6666654611e-1, p)
-  return fusedMultiplyAdd(r, r * s, p)
+  return xfer_vec_multiply_add(r, r * s, p)
 }
 
 @inline(__always) private func cosineNearZero(_ r: Vec) -> Vec {
@@ -70,7 +70,7 @@ private func farQuarters(_ x: Float) -> (Int32, Float) {
   var p = splat(2.443315711809948e-5)
   p = polynomial(s, -1.388731625493765e-3, p)
   p = polynomial(s, 4.166664568298827e-2, p)
-  return fusedMultiplyAdd(fusedMultiplyAdd(splat(1), splat(-0.5), s), s * s, p)
+  return xfer_vec_multiply_add(xfer_vec_multiply_add(splat(1), splat(-0.5), s), s * s, p)
 }
 
 /// sin(x).

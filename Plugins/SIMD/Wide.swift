@@ -5,16 +5,7 @@ typealias Half = xfer_half
 
 @inline(__always) func wide(_ x: Double) -> Half { Half(repeating: x) }
 
-/// c + a*b.
-@inline(__always) func fusedMultiplyAdd(_ c: Half, _ a: Half, _ b: Half) -> Half {
-  #if XFER_ISA_AVX512 || XFER_ISA_AVX2
-    return c.addingProduct(a, b)
-  #else
-    return c + a * b
-  #endif
-}
-
-@inline(__always) private func polynomial(_ x: Half, _ c: Double, _ p: Half) -> Half { fusedMultiplyAdd(wide(c), x, p) }
+@inline(__always) private func polynomial(_ x: Half, _ c: Double, _ p: Half) -> Half { xfer_half_multiply_add(wide(c), x, p) }
 
 /// Calls `body` with both halves of a register and joins the results.
 @inline(__always) func inHalves(_ x: Vec, _ body: (Half) -> Half) -> Vec {
@@ -58,7 +49,7 @@ typealias Half = xfer_half
   p = polynomial(q, 0.5770780163555853, p)
   p = polynomial(q, 0.9617966939259756, p)
   p = polynomial(q, 2.8853900817779268, p)
-  return fusedMultiplyAdd(xfer_half_n(x), s, p)
+  return xfer_half_multiply_add(xfer_half_n(x), s, p)
 }
 
 /// 2 to the x for |x| up to 1000. Relative error below 1e-11.
@@ -89,7 +80,7 @@ typealias Half = xfer_half
   sine = polynomial(s, -0.0001984126984126984, sine)
   sine = polynomial(s, 0.008333333333333333, sine)
   sine = polynomial(s, -0.16666666666666666, sine)
-  sine = fusedMultiplyAdd(r, r * s, sine)
+  sine = xfer_half_multiply_add(r, r * s, sine)
   var cosine = wide(4.779477332387385e-14)
   cosine = polynomial(s, -1.1470745597729725e-11, cosine)
   cosine = polynomial(s, 2.08767569878681e-09, cosine)

@@ -32,6 +32,15 @@ XFER_INLINE xfer_vec xfer_vec_joined(xfer_half low, xfer_half high) {
   return __builtin_shufflevector(__builtin_convertvector(low, xfer_few), __builtin_convertvector(high, xfer_few), XFER_LOW, XFER_HIGH);
 }
 
+/* c + a*b in one instruction, where there is one: Swift's addingProduct goes lane by lane, which the compiler does not always undo. */
+#if defined(__FMA__)
+XFER_INLINE xfer_vec xfer_vec_multiply_add(xfer_vec c, xfer_vec a, xfer_vec b) { return __builtin_elementwise_fma(a, b, c); }
+XFER_INLINE xfer_half xfer_half_multiply_add(xfer_half c, xfer_half a, xfer_half b) { return __builtin_elementwise_fma(a, b, c); }
+#else
+XFER_INLINE xfer_vec xfer_vec_multiply_add(xfer_vec c, xfer_vec a, xfer_vec b) { return c + a * b; }
+XFER_INLINE xfer_half xfer_half_multiply_add(xfer_half c, xfer_half a, xfer_half b) { return c + a * b; }
+#endif
+
 /* a < b ? x : y */
 XFER_INLINE xfer_half xfer_half_if_less(xfer_half a, xfer_half b, xfer_half x, xfer_half y) {
   xfer_half_bits mask = a < b;

@@ -89,21 +89,21 @@ enum GeluCurve: Curve {
   }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
     let density = splat(0.3989422804014327) * exponential(splat(-0.5) * x * x)
-    return fusedMultiplyAdd(splat(0.5) * onePlusErrorFunction(x * splat(0.7071067811865476)), x, density)
+    return xfer_vec_multiply_add(splat(0.5) * onePlusErrorFunction(x * splat(0.7071067811865476)), x, density)
   }
 }
 
 /// 1+tanh(u) is 2 sigmoid(2u), which keeps its digits on the left.
 enum GeluTanhCurve: Curve {
   @inline(__always) private static func gate(_ x: Vec) -> Vec {
-    splat(2 * geluRoot) * fusedMultiplyAdd(x, splat(geluCubic) * x * x, x)
+    splat(2 * geluRoot) * xfer_vec_multiply_add(x, splat(geluCubic) * x * x, x)
   }
   @inline(__always) static func value(_ x: Vec, _ a: CurveParameters) -> Vec { x * sigmoid(gate(x)) }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
     let g = gate(x)
     let s = sigmoid(g)
-    let inner = splat(2 * geluRoot) * fusedMultiplyAdd(splat(1), splat(3 * geluCubic) * x, x)
-    return s * fusedMultiplyAdd(splat(1), x * sigmoid(-g), inner)
+    let inner = splat(2 * geluRoot) * xfer_vec_multiply_add(splat(1), splat(3 * geluCubic) * x, x)
+    return s * xfer_vec_multiply_add(splat(1), x * sigmoid(-g), inner)
   }
 }
 
@@ -141,7 +141,7 @@ enum HardSiluCurve: Curve {
     x * clamped(x + splat(3), splat(0), splat(6)) * splat(1 / 6)
   }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
-    let inner = fusedMultiplyAdd(splat(0.5), x, splat(1 / 3))
+    let inner = xfer_vec_multiply_add(splat(0.5), x, splat(1 / 3))
     return xfer_vec_if_less(splat(-3), x, xfer_vec_if_less(x, splat(3), inner, splat(1)), splat(0))
   }
 }

@@ -11,12 +11,22 @@ private func isSupported(_ desc: Desc) -> Bool {
     ConvOp.depthwise(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_SEPARABLE_CONV2D: SeparableOp(desc) != nil
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: poolPlan(desc) != nil
-  case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: reductionPlan(desc) != nil
-  case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: rowwisePlan(desc) != nil
+  case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: narrowPlan(desc) != nil || reductionPlan(desc) != nil
+  case XFER_OP_BINARY, XFER_OP_BROADCAST: isBinary(desc)
+  case XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: rowwisePlan(desc) != nil
   case XFER_OP_ACTIVATION, XFER_OP_ACTIVATION_BACKWARD, XFER_OP_SGD, XFER_OP_ADAM, XFER_OP_LERP, XFER_OP_CAST:
     elementwisePlan(desc) != nil
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: softmaxPlan(desc) != nil
   case XFER_OP_CONCAT: concatPlan(desc) != nil
+  case XFER_OP_SLICE, XFER_OP_PAD: boxPlan(desc) != nil
+  case XFER_OP_PERMUTE_CHANNELS: permutePlan(desc) != nil
+  case XFER_OP_GATHER, XFER_OP_GATHER_BACKWARD: gatherPlan(desc) != nil
+  case XFER_OP_DROPOUT, XFER_OP_RANDOM: chancePlan(desc) != nil
+  case XFER_OP_RESIZE_BILINEAR: resizePlan(desc) != nil
+  case XFER_OP_BINARY_CROSSENTROPY, XFER_OP_BINARY_CROSSENTROPY_BACKWARD, XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY,
+    XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY_BACKWARD:
+    lossPlan(desc) != nil
+  case XFER_OP_NORMALIZE_PARAMETERS: isNormalizeParameters(desc)
   case XFER_OP_UNARY, XFER_OP_SELECT: unaryPlan(desc) != nil
   case XFER_OP_TRANSPOSE: transposePlan(desc) != nil
   default: false
@@ -44,11 +54,21 @@ func prepareKernel(
   case XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL: made = prepareDepthwiseBackwardKernel(host, desc, &bytes)
   case XFER_OP_SEPARABLE_CONV2D: made = prepareSeparable(host, desc, &bytes)
   case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: made = preparePool(host, desc)
-  case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE: made = prepareReduction(host, desc, &bytes)
-  case XFER_OP_BINARY, XFER_OP_BROADCAST, XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT:
-    made = prepareRowwise(host, desc, &bytes)
+  case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE:
+    made = narrowPlan(desc) != nil ? prepareNarrowReduction(host, desc, &bytes) : prepareReduction(host, desc, &bytes)
+  case XFER_OP_BINARY, XFER_OP_BROADCAST: made = prepareBinary(host, desc, &bytes)
+  case XFER_OP_SCALE_SHIFT, XFER_OP_BATCHNORM_BACKWARD_INPUT: made = prepareRowwise(host, desc, &bytes)
   case XFER_OP_SOFTMAX, XFER_OP_SOFTMAX_BACKWARD: made = prepareSoftmax(host, desc)
   case XFER_OP_CONCAT: made = prepareConcat(host, desc)
+  case XFER_OP_SLICE, XFER_OP_PAD: made = prepareBox(host, desc)
+  case XFER_OP_PERMUTE_CHANNELS: made = preparePermute(host, desc, &bytes)
+  case XFER_OP_GATHER, XFER_OP_GATHER_BACKWARD: made = prepareGather(host, desc)
+  case XFER_OP_DROPOUT, XFER_OP_RANDOM: made = prepareChance(host, desc)
+  case XFER_OP_RESIZE_BILINEAR: made = prepareResize(host, desc, &bytes)
+  case XFER_OP_BINARY_CROSSENTROPY, XFER_OP_BINARY_CROSSENTROPY_BACKWARD, XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY,
+    XFER_OP_SPARSE_CATEGORICAL_CROSSENTROPY_BACKWARD:
+    made = prepareLoss(host, desc)
+  case XFER_OP_NORMALIZE_PARAMETERS: made = prepareNormalizeParameters(host, desc)
   case XFER_OP_UNARY, XFER_OP_SELECT: made = prepareUnary(host, desc)
   case XFER_OP_TRANSPOSE: made = prepareTranspose(host, desc)
   default: made = prepareElementwise(host, desc)

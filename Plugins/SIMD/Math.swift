@@ -3,19 +3,19 @@ import CPluginSupport
 /// Elementary functions on registers. Relative errors stay below 2.5e-7 (about 2 ulp) where the result is a normal number:
 /// exponential, expm1 below 0, sigmoid, tanh, log(1+exp(-x)). That of the error function is absolute, 1e-7.
 
-@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { fusedMultiplyAdd(splat(c), x, p) }
+@inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { xfer_vec_multiply_add(splat(c), x, p) }
 
 /// x = n ln2 + r with |r| <= ln2/2; n comes back as a float, and exp(r)-1 as a polynomial.
 @inline(__always) private func reduced(_ x: Vec) -> (n: Vec, expm1: Vec) {
   let n = xfer_vec_round(x * splat(1.44269504))
-  let r = fusedMultiplyAdd(fusedMultiplyAdd(x, n, splat(-0.693145752)), n, splat(-1.42860677e-6))
+  let r = xfer_vec_multiply_add(xfer_vec_multiply_add(x, n, splat(-0.693145752)), n, splat(-1.42860677e-6))
   var p = splat(1.98527617e-4)
   p = polynomial(r, 1.39304355e-3, p)
   p = polynomial(r, 8.33336078e-3, p)
   p = polynomial(r, 4.16664928e-2, p)
   p = polynomial(r, 1.66666672e-1, p)
   p = polynomial(r, 0.5, p)
-  return (n, fusedMultiplyAdd(r, r * r, p))
+  return (n, xfer_vec_multiply_add(r, r * r, p))
 }
 
 /// exp(x): infinite above 88.72, denormal and then 0 below -87.3, NaN for NaN.
@@ -31,14 +31,15 @@ import CPluginSupport
 @inline(__always) func exponentialMinusOne(_ x: Vec) -> Vec {
   let (n, p) = reduced(xfer_vec_max(splat(-60), xfer_vec_min(splat(0), x)))
   let scale = xfer_vec_scale2(splat(1), n)
-  return fusedMultiplyAdd(scale - splat(1), scale, p)
+  return xfer_vec_multiply_add(scale - splat(1), scale, p)
 }
 
 /// exp(x)-1 on both sides; infinite above 88.72.
 @inline(__always) func exponentialLessOne(_ x: Vec) -> Vec {
   let (n, p) = reduced(xfer_vec_max(splat(-60), xfer_vec_min(splat(88), x)))
   let scale = xfer_vec_scale2(splat(1), n)
-  return xfer_vec_if_less(splat(88), x, exponential(x), fusedMultiplyAdd(scale - splat(1), scale, p))
+  let result = xfer_vec_if_less(splat(88), x, exponential(x), xfer_vec_multiply_add(scale - splat(1), scale, p))
+  return xfer_vec_if_less(xfer_vec_abs(x), splat(1e-8), x, result)
 }
 
 @inline(__always) func sigmoid(_ x: Vec) -> Vec {
@@ -55,10 +56,10 @@ import CPluginSupport
   p = polynomial(s, -5.37397155531e-2, p)
   p = polynomial(s, 1.33314422036e-1, p)
   p = polynomial(s, -3.33332819422e-1, p)
-  let small = fusedMultiplyAdd(x, x * s, p)
+  let small = xfer_vec_multiply_add(x, x * s, p)
   let e = exponential(splat(-2) * t)
-  let large = xfer_vec_copysign((splat(1) - e) / (splat(1) + e), x)
-  return xfer_vec_if_less(t, splat(0.625), small, large)
+  let large = (splat(1) - e) / (splat(1) + e)
+  return xfer_vec_copysign(xfer_vec_if_less(t, splat(0.625), small, large), x)
 }
 
 /// log(1+exp(-t)) for t >= 0.
@@ -75,24 +76,20 @@ import CPluginSupport
   p = polynomial(q, 2.0 / 7, p)
   p = polynomial(q, 2.0 / 5, p)
   p = polynomial(q, 2.0 / 3, p)
-  return fusedMultiplyAdd(splat(2) * s, s * q, p)
+  return xfer_vec_multiply_add(splat(2) * s, s * q, p)
 }
 
-/// 1+erf(z), with its digits kept where erf is near -1 (absolute error 1e-7 beyond z = -4, where it is given as 0).
-/// The two polynomials are those of N. Juffa's single-precision erff (error below 1 ulp).
-@inline(__always) func onePlusErrorFunction(_ z: Vec) -> Vec {
-  let t = xfer_vec_min(splat(4), xfer_vec_abs(z))
+/// 1-erf(t) for t within 0.9277...4, and next to nothing beyond. The two polynomials, here and near 0, are those of N. Juffa's
+/// single-precision erff.
+@inline(__always) private func errorFunctionTail(_ t: Vec) -> Vec {
   let s = t * t
-  var r = fusedMultiplyAdd(splat(3.83197126e-4), splat(-1.72853470e-5), t)
-  let u = fusedMultiplyAdd(splat(2.42546219e-2), splat(-3.88396438e-3), t)
-  r = fusedMultiplyAdd(u, r, s)
+  var r = xfer_vec_multiply_add(splat(3.83197126e-4), splat(-1.72853470e-5), t)
+  let u = xfer_vec_multiply_add(splat(2.42546219e-2), splat(-3.88396438e-3), t)
+  r = xfer_vec_multiply_add(u, r, s)
   r = polynomial(t, -1.06777877e-1, r)
   r = polynomial(t, -6.34846687e-1, r)
   r = polynomial(t, -1.28717512e-1, r)
-  r = fusedMultiplyAdd(-t, r, t)
-  let tail = exponential(r)
-  let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
-  return xfer_vec_if_less(t, splat(0.927734375), splat(1) + errorFunctionNearZero(z), far)
+  return exponential(xfer_vec_multiply_add(-t, r, t))
 }
 
 /// erf(z) for |z| < 0.9277.
@@ -104,10 +101,20 @@ import CPluginSupport
   p = polynomial(s, 1.12819925e-1, p)
   p = polynomial(s, -3.76125336e-1, p)
   p = polynomial(s, 1.28379166e-1, p)
-  return fusedMultiplyAdd(z, z, p)
+  return xfer_vec_multiply_add(z, z, p)
 }
 
-/// erf(z), its digits kept near 0.
+/// 1+erf(z), with its digits kept where erf is near -1 (absolute error 1e-7 beyond z = -4, where it is given as 0).
+@inline(__always) func onePlusErrorFunction(_ z: Vec) -> Vec {
+  let t = xfer_vec_min(splat(4), xfer_vec_abs(z))
+  let tail = errorFunctionTail(t)
+  let far = xfer_vec_if_less(z, splat(0), xfer_vec_if_less(z, splat(-4), splat(0), tail), splat(2) - tail)
+  return xfer_vec_if_less(t, splat(0.927734375), splat(1) + errorFunctionNearZero(z), far)
+}
+
+/// erf(z).
 @inline(__always) func errorFunction(_ z: Vec) -> Vec {
-  xfer_vec_if_less(xfer_vec_abs(z), splat(0.927734375), errorFunctionNearZero(z), onePlusErrorFunction(z) - splat(1))
+  let t = xfer_vec_abs(z)
+  let far = xfer_vec_copysign(splat(1) - errorFunctionTail(xfer_vec_min(splat(4), t)), z)
+  return xfer_vec_if_less(t, splat(0.927734375), errorFunctionNearZero(z), far)
 }

@@ -227,8 +227,6 @@ func reductionPlan(_ desc: Desc) -> Reduction? {
     guard d.has(1, 1), x.rank == 3, let a = d.attributes(xfer_reduce_attributes.self)?.pointee, a.kind >= 0, a.kind <= 2,
       d.output(0).rank == 2, d.output(0)[0] == x[0], d.output(0)[1] == x[2]
     else { return nil }
-    // A register would be mostly empty, and a row of single numbers is no work for these loops.
-    if x[2] < 4 && x[1] > 1 { return nil }
     (plan.outer, plan.n, plan.inner) = (x[0], x[1], x[2])
     plan.kind = Int(a.kind)
   case XFER_OP_MOMENTS:

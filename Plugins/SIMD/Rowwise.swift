@@ -1,33 +1,23 @@
 import CPluginSupport
 import CXfer
 
-/// Ops over rows of channels: y[o,i,c] from x[o,i,c] and vectors over c. SCALE_SHIFT, BROADCAST, BATCHNORM_BACKWARD_INPUT, and BINARY
-/// where one side is as large as the result and the other lacks some neighbouring dimensions.
+/// Ops over rows of channels: y[i,c] from x[i,c] and vectors over c. SCALE_SHIFT and BATCHNORM_BACKWARD_INPUT.
 
 struct Rowwise {
   var op: Int
-  /// The result is [outer, n, inner]; the smaller operand of BINARY is [outer, inner].
-  var outer = 1
+  /// Rows, and floats of each.
   var n = 1
   var inner = 1
-  /// BINARY of equal shapes: one row, cut anywhere.
-  var isFlat = false
-  /// BINARY with a number for each of `outer` rows of `n`.
-  var isSplat = false
-  var kind = 0
-  /// BINARY: the larger operand is b.
-  var isSwapped = false
   var hasShift = false
   var activation = xfer_activation()
-  /// BROADCAST's factor, or epsilon.
-  var scale: Float = 1
+  var epsilon: Float = 0
 }
 
 private struct RowwiseRun {
   var plan: Rowwise
   var x: Source
   var y: Target
-  /// BINARY's smaller operand, or scale; shift; BATCHNORM: coefficients [4][inner], dy.
+  /// Scale; shift. BATCHNORM: coefficients [4][inner]; dy.
   var a: Source
   var b: Source?
 }
@@ -35,49 +25,20 @@ private struct RowwiseRun {
 private let runRowwise: Run = { kernel, inputs, outputs, workspace in
   let plan = payload(kernel, Rowwise.self).pointee
   var run = RowwiseRun(plan: plan, x: floats(inputs[0]), y: floats(outputs[0]), a: floats(inputs[0]), b: nil)
-  switch plan.op {
-  case XFER_OP_BINARY:
-    run.x = floats(inputs[plan.isSwapped ? 1 : 0])
-    run.a = floats(inputs[plan.isSwapped ? 0 : 1])
-  case XFER_OP_SCALE_SHIFT:
+  if plan.op == XFER_OP_SCALE_SHIFT {
     run.a = floats(inputs[1])
     if plan.hasShift { run.b = floats(inputs[2]) }
-  case XFER_OP_BATCHNORM_BACKWARD_INPUT:
+  } else {
     let coefficients = floats(workspace)
     normalizeCoefficients(plan, inputs, coefficients)
     run.a = Source(coefficients)
     run.b = floats(inputs[1])
-  default: break
-  }
-  if plan.isFlat {
-    parallel(KernelHead.of(kernel).host, count: plan.inner, grain: elementGrain, &run) { context, begin, end, _ in
-      let r = context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self).pointee
-      combineRow(r.plan.kind, false, r.x + Int(begin), r.a + Int(begin), r.y + Int(begin), Int(end &- begin))
-    }
-    return XFER_OK
-  }
-  if plan.isSplat {
-    parallel(KernelHead.of(kernel).host, count: plan.outer &* plan.n, grain: elementGrain, &run) { context, begin, end, _ in
-      combineSplat(UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self)), Int(begin), Int(end))
-    }
-    return XFER_OK
   }
   let grain = ceilDivide(elementGrain, plan.inner)
-  parallel(KernelHead.of(kernel).host, count: plan.outer &* plan.n, grain: grain, &run) { context, begin, end, _ in
+  parallel(KernelHead.of(kernel).host, count: plan.n, grain: grain, &run) { context, begin, end, _ in
     runRows(UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self)), Int(begin), Int(end))
   }
   return XFER_OK
-}
-
-private func combineSplat(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int) {
-  let r = run.pointee
-  var at = begin
-  while at < end {
-    let row = at / r.plan.n
-    let stop = (row &+ 1) &* r.plan.n < end ? (row &+ 1) &* r.plan.n : end
-    combineRow(r.plan.kind, r.plan.isSwapped, r.x + at, nil, r.y + at, stop &- at, splat(r.a[row]))
-    at = stop
-  }
 }
 
 private func runRows(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int) {
@@ -85,49 +46,11 @@ private func runRows(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int)
   let inner = r.plan.inner
   for row in begin..<end {
     let at = row &* inner
-    let part = row / r.plan.n &* inner
-    switch r.plan.op {
-    case XFER_OP_BINARY: combineRow(r.plan.kind, r.plan.isSwapped, r.x + at, r.a + part, r.y + at, inner)
-    case XFER_OP_BROADCAST: combineRow(XFER_BINARY_MULTIPLY, false, r.x + part, nil, r.y + at, inner, splat(r.plan.scale))
-    case XFER_OP_SCALE_SHIFT: scaleRow(run, r.x + at, r.y + at)
-    default: normalizeRow(r.x + at, r.b.unsafelyUnwrapped + at, r.a, r.y + at, inner)
+    if r.plan.op == XFER_OP_SCALE_SHIFT {
+      scaleRow(run, r.x + at, r.y + at)
+    } else {
+      normalizeRow(r.x + at, r.b.unsafelyUnwrapped + at, r.a, r.y + at, inner)
     }
-  }
-}
-
-/// 1 where a == b, else 0. NaN equals nothing: where both are, neither is below infinity and neither is infinite.
-@inline(__always) private func isEqual(_ a: Vec, _ b: Vec) -> Vec {
-  let number = xfer_vec_if_less(a, splat(.infinity), splat(1), xfer_vec_if_same(a, splat(.infinity), splat(1), splat(0)))
-  return xfer_vec_if_same(a, b, number, splat(0))
-}
-
-@inline(__always) private func combine(_ kind: Int, _ a: Vec, _ b: Vec) -> Vec {
-  switch kind {
-  case XFER_BINARY_ADD: a + b
-  case XFER_BINARY_SUBTRACT: a - b
-  case XFER_BINARY_MULTIPLY: a * b
-  case XFER_BINARY_DIVIDE: a / b
-  case XFER_BINARY_MAXIMUM: xfer_vec_largest(a, b)
-  case XFER_BINARY_MINIMUM: xfer_vec_smallest(a, b)
-  case XFER_BINARY_EQUAL: isEqual(a, b)
-  case XFER_BINARY_GREATER: xfer_vec_if_less(b, a, splat(1), splat(0))
-  default: xfer_vec_if_less(b, a, splat(1), isEqual(a, b))
-  }
-}
-
-@inline(never) private func combineRow(
-  _ kind: Int, _ swapped: Bool, _ x: Source, _ part: Source?, _ y: Target, _ count: Int, _ constant: Vec = splat(0)
-) {
-  // The kind is looked at once a register: it is the same each time, and memory is slower.
-  var c = 0
-  while c < count {
-    let n = count &- c < lanes ? count &- c : lanes
-    let v = n == lanes ? load(x + c) : load(x + c, first: n)
-    var other = constant
-    if let part { other = n == lanes ? load(part + c) : load(part + c, first: n) }
-    let result = swapped ? combine(kind, other, v) : combine(kind, v, other)
-    if n == lanes { storeVector(result, y + c) } else { storeVector(result, y + c, first: n) }
-    c &+= lanes
   }
 }
 
@@ -160,7 +83,7 @@ private func normalizeCoefficients(_ plan: Rowwise, _ inputs: Inputs, _ to: Targ
   let (dgamma, dbeta) = (floats(inputs[5]), floats(inputs[6]))
   let rows = Double(plan.n)
   for c in 0..<plan.inner {
-    let r = 1 / xfer_sqrt(Double(variance[c]) + Double(plan.scale))
+    let r = 1 / xfer_sqrt(Double(variance[c]) + Double(plan.epsilon))
     to[c] = mean[c]
     to[plan.inner &+ c] = Float(r * Double(dgamma[c]) / rows)
     to[2 &* plan.inner &+ c] = Float(Double(dbeta[c]) / rows)
@@ -188,26 +111,6 @@ private func normalizeCoefficients(_ plan: Rowwise, _ inputs: Inputs, _ to: Targ
   }
 }
 
-/// `part` as [outer, inner] within `whole` as [outer, n, inner]: some neighbouring dimensions of it are 1.
-private func split(_ whole: xfer_tensor_desc, _ part: xfer_tensor_desc) -> (outer: Int, n: Int, inner: Int)? {
-  if whole.rank != part.rank { return nil }
-  var result = (outer: 1, n: 1, inner: 1)
-  var axis = Int(whole.rank) - 1
-  while axis >= 0 && part[axis] == whole[axis] {
-    result.inner &*= whole[axis]
-    axis -= 1
-  }
-  while axis >= 0 && part[axis] == 1 {
-    result.n &*= whole[axis]
-    axis -= 1
-  }
-  while axis >= 0 && part[axis] == whole[axis] {
-    result.outer &*= whole[axis]
-    axis -= 1
-  }
-  return axis < 0 ? result : nil
-}
-
 func rowwisePlan(_ desc: Desc) -> Rowwise? {
   let d = desc.pointee
   guard d.n_inputs >= 1, d.n_outputs == 1, d.inputs != nil, d.outputs != nil, d.allFloats else { return nil }
@@ -216,24 +119,6 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   let x = d.input(0)
   func isVector(_ i: Int) -> Bool { d.input(i).isVector(y.last) }
   switch plan.op {
-  case XFER_OP_BINARY:
-    guard d.has(2, 1), let a = d.attributes(xfer_binary_attributes.self)?.pointee, a.kind >= 0, a.kind <= 9,
-      a.kind != Int32(XFER_BINARY_POWER)
-    else { return nil }
-    plan.kind = Int(a.kind)
-    plan.isSwapped = !x.isSame(y)
-    let large = d.input(plan.isSwapped ? 1 : 0)
-    guard large.isSame(y), let s = split(y, d.input(plan.isSwapped ? 0 : 1)) else { return nil }
-    (plan.outer, plan.n, plan.inner) = s
-    plan.isFlat = plan.n == 1
-    plan.isSplat = plan.n > 1 && plan.inner == 1
-    return plan
-  case XFER_OP_BROADCAST:
-    guard d.has(1, 1), let a = d.attributes(xfer_broadcast_attributes.self)?.pointee, x.rank == 2, y.rank == 3, x[0] == y[0], x[1] == y[2]
-    else { return nil }
-    (plan.outer, plan.n, plan.inner) = (y[0], y[1], y[2])
-    plan.scale = a.scale
-    return plan
   case XFER_OP_SCALE_SHIFT:
     plan.hasShift = d.n_inputs == 3
     guard d.has(plan.hasShift ? 3 : 2, 1), x.isSame(y), isVector(1), !plan.hasShift || isVector(2),
@@ -243,7 +128,7 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   case XFER_OP_BATCHNORM_BACKWARD_INPUT:
     guard d.has(7, 1), x.isSame(y), d.input(1).isSame(y), let a = d.attributes(xfer_normalize_attributes.self)?.pointee else { return nil }
     for i in 2..<7 where !isVector(i) { return nil }
-    plan.scale = a.epsilon
+    plan.epsilon = a.epsilon
   default: return nil
   }
   plan.n = y.outer

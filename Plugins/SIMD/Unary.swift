@@ -1,7 +1,7 @@
 import CPluginSupport
 import CXfer
 
-/// UNARY and SELECT over flat arrays. Kinds without an approximation of our own (log, log1p, sin, cos) are left to the general backend.
+/// UNARY and SELECT over flat arrays.
 
 struct Unary {
   var op: Int
@@ -13,13 +13,6 @@ private struct UnaryRun {
   var plan: Unary
   var inputs: Inputs
   var y: Target
-}
-
-func isKnownUnary(_ kind: Int) -> Bool {
-  switch kind {
-  case XFER_UNARY_LOG, XFER_UNARY_LOG1P, XFER_UNARY_SIN, XFER_UNARY_COS: false
-  default: kind >= XFER_UNARY_IDENTITY && kind <= XFER_UNARY_ROUND
-  }
 }
 
 /// A function of one register, as a type, so that the loop is compiled for each.
@@ -65,15 +58,24 @@ private enum TanhFunction: UnaryFunction {
 private enum ErfFunction: UnaryFunction {
   @inline(__always) static func value(_ x: Vec) -> Vec { errorFunction(x) }
 }
-/// Numbers from 2²² on are whole for what is asked of rounding here.
+private enum LogFunction: UnaryFunction {
+  @inline(__always) static func value(_ x: Vec) -> Vec { logarithm(x) }
+}
+private enum Log1pFunction: UnaryFunction {
+  @inline(__always) static func value(_ x: Vec) -> Vec { logarithmOfOnePlus(x) }
+}
+private enum SinFunction: UnaryFunction {
+  @inline(__always) static func value(_ x: Vec) -> Vec { sine(x) }
+}
+private enum CosFunction: UnaryFunction {
+  @inline(__always) static func value(_ x: Vec) -> Vec { cosine(x) }
+}
 private enum RoundFunction: UnaryFunction {
-  @inline(__always) static func value(_ x: Vec) -> Vec {
-    xfer_vec_if_less(xfer_vec_abs(x), splat(4_194_304), xfer_vec_round(x), x)
-  }
+  @inline(__always) static func value(_ x: Vec) -> Vec { whole(x) }
 }
 private enum FloorFunction: UnaryFunction {
   @inline(__always) static func value(_ x: Vec) -> Vec {
-    let r = RoundFunction.value(x)
+    let r = whole(x)
     return xfer_vec_if_less(x, r, r - splat(1), r)
   }
 }
@@ -99,6 +101,10 @@ private func applyKind(_ kind: Int, _ x: Source, _ y: Target, _ count: Int) {
   case XFER_UNARY_RECIPROCAL: apply(ReciprocalFunction.self, x, y, count)
   case XFER_UNARY_EXP: apply(ExpFunction.self, x, y, count)
   case XFER_UNARY_EXPM1: apply(Expm1Function.self, x, y, count)
+  case XFER_UNARY_LOG: apply(LogFunction.self, x, y, count)
+  case XFER_UNARY_LOG1P: apply(Log1pFunction.self, x, y, count)
+  case XFER_UNARY_SIN: apply(SinFunction.self, x, y, count)
+  case XFER_UNARY_COS: apply(CosFunction.self, x, y, count)
   case XFER_UNARY_TANH: apply(TanhFunction.self, x, y, count)
   case XFER_UNARY_ERF: apply(ErfFunction.self, x, y, count)
   case XFER_UNARY_FLOOR: apply(FloorFunction.self, x, y, count)
@@ -141,7 +147,7 @@ func unaryPlan(_ desc: Desc) -> Unary? {
   for i in 0..<inputs where !d.input(i).isSame(d.output(0)) { return nil }
   var plan = Unary(op: Int(d.op), kind: 0, count: d.output(0).count)
   if inputs == 1 {
-    guard let a = d.attributes(xfer_unary_attributes.self)?.pointee, isKnownUnary(Int(a.kind)) else { return nil }
+    guard let a = d.attributes(xfer_unary_attributes.self)?.pointee, a.kind >= 0, a.kind <= Int32(XFER_UNARY_ROUND) else { return nil }
     plan.kind = Int(a.kind)
   }
   return plan

@@ -87,9 +87,16 @@ func softmaxCase(_ random: inout Random, backward: Bool, reference: Runner) thro
 
 func binaryCase(_ random: inout Random) -> Case {
   let attributes = xfer_binary_attributes(struct_size: sized(xfer_binary_attributes.self), kind: Int32(random.int(0...9)))
-  let y = random.shape(rank: random.int(1...5), elements: 6000)
+  var y = random.shape(rank: random.int(1...5), elements: random.chance(15) ? 50_000 : 6000)
   var (a, b) = (y, y)
-  if random.chance(70) {
+  if random.chance(30) {
+    // What models are made of: numbers, channels, samples, samples' channels and pixels beside images.
+    y = [random.int(1...4), random.size(17), random.size(17), random.pick([1, 2, 3, 3, 4, 16, 33])]
+    let part = random.pick([
+      [1, 1, 1, 1], [1, 1, 1, y[3]], [y[0], 1, 1, 1], [y[0], 1, 1, y[3]], [y[0], y[1], y[2], 1], [1, y[1], 1, y[3]],
+    ])
+    (a, b) = random.chance(50) ? (y, part) : (part, y)
+  } else if random.chance(70) {
     for axis in y.indices {
       switch random.int(0...5) {
       case 0: a[axis] = 1
@@ -106,6 +113,12 @@ func binaryCase(_ random: inout Random) -> Case {
   case XFER_BINARY_DIVIDE: (second, tolerance) = (CaseTensor(random: &random, b, 0.5, 2), .elementwise)
   case XFER_BINARY_POWER:
     (first, second, tolerance) = (CaseTensor(random: &random, a, 0.1, 3), CaseTensor(random: &random, b, -2, 3), .curves)
+    // Powers of what C's pow treats by itself.
+    if random.chance(40) {
+      let special: [Float] = [0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, .infinity, -.infinity, .nan, 1e-40, 1e30, 8_388_609, 1e10]
+      first.floats = first.floats.map { random.chance(50) ? random.pick(special) : $0 }
+      second.floats = second.floats.map { random.chance(50) ? random.pick(special) : $0 }
+    }
   case XFER_BINARY_EQUAL, XFER_BINARY_GREATER, XFER_BINARY_GREATER_EQUAL:
     // Few values, so that many are equal.
     first.floats = first.floats.map { ($0 * 2).rounded() }
@@ -133,7 +146,7 @@ func lerpCase(_ random: inout Random) -> Case {
 
 func dropoutCase(_ random: inout Random) -> Case {
   let attributes = xfer_dropout_attributes(struct_size: sized(xfer_dropout_attributes.self), rate: random.pick([0, 0.1, 0.25, 0.5, 0.9]))
-  let shape = random.shape(rank: random.int(1...3), elements: 9000)
+  let shape = random.shape(rank: random.int(1...3), elements: random.chance(20) ? 60_000 : 9000)
   let state = CaseTensor(XFER_I64, [2], [Int64(bitPattern: random.next()), Int64(random.int(0...1000))])
   var test = Case(
     XFER_OP_DROPOUT, [CaseTensor(random: &random, shape), state], [floats(shape)], attributeBytes(attributes), .elementwise)

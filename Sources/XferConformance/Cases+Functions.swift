@@ -23,6 +23,12 @@ func unaryCase(_ random: inout Random) -> Case {
   case XFER_UNARY_EXP, XFER_UNARY_EXPM1, XFER_UNARY_SIN, XFER_UNARY_COS, XFER_UNARY_TANH, XFER_UNARY_ERF: tolerance = .curves
   default: break
   }
+  // What C's functions say of zeros, infinities, NaN, numbers out of range, subnormals and angles of many turns.
+  if random.chance(30) {
+    special += [
+      0, -0.0, -1, -2, .infinity, -.infinity, .nan, 1e-40, -1e-40, 1e-30, 1e30, 3e38, -1e5, 1e7, 12345.678, 4_194_304.5, 100, -100,
+    ]
+  }
   let x = CaseTensor(
     shape, (0..<shape.reduce(1, *)).map { _ in random.chance(10) ? random.pick(special) : random.float(range.lowerBound, range.upperBound) }
   )
@@ -66,8 +72,10 @@ private func index(_ random: inout Random, _ count: Int, of n: Int) -> CaseTenso
 }
 
 func gatherCase(_ random: inout Random, backward: Bool) -> Case {
-  let table = random.shape(rank: 3, elements: 6000, limit: 65)
-  let count = random.size(40)
+  // Now and then enough to be cut into pieces.
+  let many = random.chance(15)
+  let table = many ? [random.int(1...2), random.size(65), random.pick([33, 64, 65])] : random.shape(rank: 3, elements: 6000, limit: 65)
+  let count = many ? random.int(500...1500) : random.size(40)
   let picked = [table[0], count, table[2]]
   let index = index(&random, count, of: table[1])
   return backward
@@ -80,7 +88,7 @@ func randomCase(_ random: inout Random) -> Case {
   let kind = Int32(normal ? XFER_RANDOM_NORMAL : XFER_RANDOM_UNIFORM)
   let state = CaseTensor(XFER_I64, [2], [Int64(bitPattern: random.next()), Int64(random.int(0...1000))])
   var test = Case(
-    XFER_OP_RANDOM, [state], [floats(random.shape(rank: random.int(1...3), elements: 6000))],
+    XFER_OP_RANDOM, [state], [floats(random.shape(rank: random.int(1...3), elements: random.chance(20) ? 60_000 : 6000))],
     attributeBytes(xfer_random_attributes(struct_size: sized(xfer_random_attributes.self), kind: kind)), normal ? .curves : .exact)
   test.detail = normal ? "normal" : "uniform"
   return test

@@ -28,11 +28,20 @@ private func box(_ begin: [Int], value: Float = 0) -> xfer_box_attributes {
 
 func boxCase(_ random: inout Random, pad: Bool) -> Case {
   let small = random.shape(rank: random.int(1...4), elements: 2000, limit: 33)
-  let begin = small.map { _ in random.int(0...3) }
-  let large = zip(small, begin).map { $0 + $1 + random.int(0...3) }
-  let attributes = box(begin, value: random.chance(50) ? 0 : random.float())
-  let input = CaseTensor(random: &random, pad ? small : large)
-  var test = Case(pad ? XFER_OP_PAD : XFER_OP_SLICE, [input], [floats(pad ? large : small)], attributeBytes(attributes), .exact)
+  // Some dimensions are whole.
+  let begin = small.map { _ in random.chance(30) ? 0 : random.int(0...3) }
+  let large = zip(small, begin).map { $0 + $1 + (random.chance(30) ? 0 : random.int(0...3)) }
+  // Fractions may be rounded towards another type; what is asked of them is 0.
+  let dtype = random.chance(60) ? XFER_F32 : random.pick(everyDtype)
+  let attributes = box(begin, value: dtype != XFER_F32 || random.chance(50) ? 0 : random.float())
+  var input = CaseTensor(random: &random, pad ? small : large)
+  if dtype != XFER_F32 {
+    let desc = describe(dtype, pad ? small : large)
+    input = CaseTensor(dtype, desc.shape, [UInt8]())
+    input.bytes = (0..<desc.byteCount).map { _ in UInt8(random.int(0...1)) }
+  }
+  var test = Case(
+    pad ? XFER_OP_PAD : XFER_OP_SLICE, [input], [describe(dtype, pad ? large : small)], attributeBytes(attributes), .exact)
   test.detail = "begin \(begin) value \(attributes.value)"
   return test
 }
@@ -42,9 +51,12 @@ func permuteCase(_ random: inout Random) -> Case {
   let channels = shape[shape.count - 1]
   let count = random.chance(50) ? channels : random.size(40)
   let index = (0..<count).map { _ in Int32(random.int(0...channels - 1)) }
+  let bytes = random.chance(25)
+  let x =
+    bytes
+    ? CaseTensor(XFER_U8, shape, (0..<shape.reduce(1, *)).map { _ in UInt8(random.int(0...255)) }) : CaseTensor(random: &random, shape)
   return Case(
-    XFER_OP_PERMUTE_CHANNELS, [CaseTensor(random: &random, shape), CaseTensor(XFER_I32, [count], index)],
-    [floats(shape.dropLast() + [count])], [], .exact)
+    XFER_OP_PERMUTE_CHANNELS, [x, CaseTensor(XFER_I32, [count], index)], [describe(x.desc.dtype, shape.dropLast() + [count])], [], .exact)
 }
 
 /// From and to every type. Numbers that round, saturate and overflow are among them; NaN only towards floats.

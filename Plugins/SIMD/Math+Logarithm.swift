@@ -1,7 +1,7 @@
 import CPluginSupport
 
-/// Logarithms and powers on registers. Measured against the double precision libm over every float (powers: 2·10⁸ pairs), in ulp:
-/// see each function. All give what C gives for NaN, infinities, zeros, negative numbers and subnormals.
+/// Logarithms and powers on registers. All give what C gives for NaN, infinities, zeros, negative numbers and subnormals. Errors are the
+/// largest found against the double precision libm, on every fifth float or 2·10⁷ pairs, with and without fused products.
 
 @inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { xfer_vec_multiply_add(splat(c), x, p) }
 
@@ -23,7 +23,7 @@ import CPluginSupport
   return xfer_vec_multiply_add(xfer_vec_multiply_add(r, n, splat(-2.12194440e-4)), n, splat(0.693359375))
 }
 
-/// log(x).
+/// log(x): 0.86 and 0.97 ulp.
 @inline(__always) func logarithm(_ x: Vec) -> Vec {
   let isSmall = xfer_vec_if_less(x, splat(.leastNormalMagnitude), splat(1), splat(0))
   let normal = xfer_vec_if_less(splat(0), isSmall, x * splat(8_388_608), x)
@@ -33,7 +33,7 @@ import CPluginSupport
   return xfer_vec_if_less(x, splat(.infinity), finite, x)
 }
 
-/// log(1+x), its digits kept near 0.
+/// log(1+x), its digits kept near 0: 1.50 and 1.64 ulp.
 @inline(__always) func logarithmOfOnePlus(_ x: Vec) -> Vec {
   let shift = xfer_vec_shift(splat(1) + x)
   // With 1+x = (1+m) 2^n: m = x 2^-n + (2^-n - 1), where both products are exact. 2^-n may be subnormal, four times it is not.
@@ -44,7 +44,7 @@ import CPluginSupport
   return xfer_vec_if_less(x, splat(.infinity), finite, x)
 }
 
-/// a to the b, by way of doubles.
+/// a to the b, by way of doubles: 0.501 ulp.
 @inline(__always) func power(_ a: Vec, _ b: Vec) -> Vec {
   let size = xfer_vec_abs(a)
   var r = inHalves(size, b) { a, b in

@@ -1,6 +1,7 @@
 import CPluginSupport
 
-/// Sine and cosine on registers, of any float; NaN for infinities and NaN.
+/// Sine and cosine on registers, of any float; NaN for infinities and NaN. The largest error found on every fifth float against the double
+/// precision libm is 1.59 ulp, with and without fused products.
 
 @inline(__always) private func polynomial(_ x: Vec, _ c: Float, _ p: Vec) -> Vec { xfer_vec_multiply_add(splat(c), x, p) }
 

@@ -15,14 +15,8 @@ typealias Target = UnsafeMutablePointer<Float>
 
 @inline(__always) func splat(_ x: Float) -> Vec { Vec(repeating: x) }
 
-/// c + a*b.
-@inline(__always) func fusedMultiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec {
-  #if XFER_ISA_AVX512 || XFER_ISA_AVX2
-    return c.addingProduct(a, b)
-  #else
-    return c + a * b
-  #endif
-}
+/// c + a*b. Not Swift's addingProduct, which goes lane by lane, and which the optimizer does not always put together again.
+@inline(__always) func fusedMultiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec { xfer_vec_multiply_add(c, a, b) }
 
 @inline(__always) func fusedMultiplyAdd(_ c: Float, _ a: Float, _ b: Float) -> Float {
   #if XFER_ISA_AVX512 || XFER_ISA_AVX2

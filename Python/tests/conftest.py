@@ -1,12 +1,17 @@
 """What the tests need beside the package: the library, and the shared reference data; absent ones skip with a clear line."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from xfer import _c
+
+# A shell's background jobs are started deaf to Ctrl-C, and so would be the programs that are interrupted here.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def shared_folder():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from xfer._errors import UNSUPPORTED
 
 X = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(8, 2)).astype(np.float32)
@@ -253,3 +254,124 @@ class Numbers:
 
 def test_functions_of_numbers_give_numbers(keras):
     assert keras.ops.sqrt(4.0).shape == () and float(keras.ops.add(1.0, 2.0)) == 3.0
+
+
+# ---- Under a tape: what is written is what is differentiated, or an error
+
+Q = np.random.default_rng(5).uniform(size=(8, 1)).astype(np.float32)
+
+WRITTEN = {
+    "constant, then a power": (lambda o, p: (o.mean(p) + 1.0) ** 2, lambda p: (p.mean() + 1) ** 2),
+    "constant, then a logarithm": (lambda o, p: o.log(o.mean(p) + 1.0), lambda p: np.log(p.mean() + 1)),
+    "dice": (lambda o, p: 1 - (2 * o.sum(p * Q) + 1) / (o.sum(p) + o.sum(Q) + 1), lambda p: 1 - (2 * (p * Q).sum() + 1) / (p.sum() + Q.sum() + 1)),
+    "quotient": (lambda o, p: o.mean(p) / (o.mean(o.square(p)) + 1.0), lambda p: p.mean() / ((p ** 2).mean() + 1)),
+    "number times tensor": (lambda o, p: o.mean(p * (1.0 - o.mean(p))), lambda p: (p * (1 - p.mean())).mean()),
+    "rectified": (lambda o, p: o.maximum(o.mean(p) - 0.1, 0.0), lambda p: max(p.mean() - 0.1, 0)),
+    "reshaped": (lambda o, p: o.mean(o.square(o.reshape(p, (-1,)))), lambda p: (p ** 2).mean()),
+    "squeezed": (lambda o, p: o.mean(p) + o.mean(o.square(o.squeeze(p, -1))), lambda p: p.mean() + (p ** 2).mean()),
+    "expanded": (lambda o, p: o.mean(o.exp(o.expand_dims(p, -1))), lambda p: np.exp(p).mean()),
+    "reshaped alone": (lambda o, p: o.mean(o.reshape(p, (-1,))), lambda p: p.mean()),
+    "column": (lambda o, p: o.mean(o.square(p[:, 0])), lambda p: (p ** 2).mean()),
+    "list of losses": (lambda o, p: o.sum([o.mean(p), o.mean(o.square(p))]), lambda p: p.mean() + (p ** 2).mean()),
+    "mean of losses": (lambda o, p: o.mean([o.mean(p), o.mean(o.square(p))]) + o.mean(p), lambda p: 1.5 * p.mean() + (p ** 2).mean() / 2),
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_is_differentiated(keras, name):
+    ours, numpys = WRITTEN[name]
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    w, b = np.random.default_rng(3).normal(size=(4, 1)), np.array([0.1])
+    model.set_weights([w, b])
+    with keras.GradientTape() as tape:
+        value = ours(keras.ops, model(X))
+    gradients = tape.gradient(value, model.trainable_weights)
+
+    def computed(w, b):
+        return float(numpys(1 / (1 + np.exp(-(X.astype(np.float64) @ w + b)))))
+
+    np.testing.assert_allclose(float(value), computed(w, b), rtol=1e-5)
+    for which, gradient in enumerate(gradients):
+        values = [w, b]
+        wanted = np.zeros_like(values[which])
+        for at in np.ndindex(wanted.shape):
+            moved = [[v.copy() for v in values] for _ in range(2)]
+            moved[0][which][at] += 1e-5
+            moved[1][which][at] -= 1e-5
+            wanted[at] = (computed(*moved[0]) - computed(*moved[1])) / 2e-5
+        np.testing.assert_allclose(gradient, wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("write", [
+    lambda keras, model, p: p[:4], lambda keras, model, p: list(p), lambda keras, model, p: p % 0.3, lambda keras, model, p: p // 0.3,
+    lambda keras, model, p: keras.ops.square([p, p]), lambda keras, model, p: model.layers[0].kernel * model.layers[0].kernel,
+    lambda keras, model, p: keras.regularizers.L2(0.1)(model.layers[0].kernel),
+])
+def test_what_a_tape_cannot_follow_is_refused(keras, write):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model(X)
+    with keras.GradientTape():
+        p = model(X)
+        with pytest.raises(keras.XferError) as refused:
+            write(keras, model, p)
+        assert refused.value.status == UNSUPPORTED
+
+
+def test_what_is_fixed_says_so(keras):
+    for made, name in [
+        (keras.regularizers.L2(0.1), "l2"), (keras.initializers.Constant(1.0), "value"), (keras.constraints.MaxNorm(1.0), "max_value"),
+        (keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5), "decay_rate"),
+    ]:
+        with pytest.raises(AttributeError, match="fixed when the object is made"):
+            setattr(made, name, 0.5)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "mse")
+    with pytest.raises(AttributeError, match="compile"):
+        model.optimizer = keras.optimizers.SGD(1.0)
+    model.layers[-1].activation = None
+    np.testing.assert_allclose(model(X), X @ model.layers[-1].kernel.numpy(), atol=1e-5)
+
+
+def test_cast_and_shape(keras):
+    x = keras.Input((3,))
+    assert keras.ops.shape(x) == (None, 3) and keras.ops.cast(x, "float32") is x
+    assert keras.ops.convert_to_tensor([[1, 2]]).dtype == np.float32
+    with pytest.raises(keras.XferError, match="float32"):
+        keras.ops.cast(x, "int32")
+
+
+def test_losses_within_losses(keras):
+    """The commonest loss of one's own: a crossentropy and something beside it."""
+    def dice(t, p):
+        return 1 - (2 * keras.ops.sum(t * p) + 1) / (keras.ops.sum(t) + keras.ops.sum(p) + 1)
+
+    t = (Q > 0.5).astype(np.float32)
+    bce = keras.losses.BinaryCrossentropy()
+    written = {
+        "object": (lambda y, p: bce(y, p) + dice(y, p)), "function": (lambda y, p: keras.losses.binary_crossentropy(y, p) * 2.0),
+        "mixed": (lambda y, p: keras.losses.binary_crossentropy(y, p) + keras.ops.mean(keras.ops.square(y - p))),
+        "error": (lambda y, p: keras.losses.MeanAbsoluteError(reduction="sum")(y, p)),
+    }
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    first = model.get_weights()
+    p = np.asarray(model(X), np.float64)
+    entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean()
+    wanted = {
+        "object": entropy + 1 - (2 * (t * p).sum() + 1) / (t.sum() + p.sum() + 1), "function": 2 * entropy, "mixed": entropy + ((t - p) ** 2).mean(),
+        "error": np.abs(t - p).sum(),
+    }
+    for name, loss in written.items():
+        model.set_weights(first)
+        model.compile(keras.optimizers.SGD(0.1), loss)
+        np.testing.assert_allclose(model.evaluate(X, t, verbose=0), wanted[name], rtol=1e-5)
+        assert model.train_on_batch(X, t) > model.evaluate(X, t, verbose=0)
+
+    def sparse(y, p):
+        return keras.losses.sparse_categorical_crossentropy(y, p, from_logits=True) + 0.0
+
+    classes = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    labels = np.arange(8) % 3
+    classes.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    plain = classes.evaluate(X, labels, verbose=0)
+    classes.compile("sgd", sparse)
+    np.testing.assert_allclose(classes.evaluate(X, labels, verbose=0), plain, rtol=1e-6)

@@ -23,6 +23,11 @@ class Described:
             return config[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def __setattr__(self, name, value):
+        if name in self.__dict__.get("_config", {}):
+            raise AttributeError(f"{type(self).__name__}.{name} is fixed when the object is made: make another one")
+        object.__setattr__(self, name, value)
+
     def __eq__(self, other):
         return type(other) is type(self) and other.get_config() == self.get_config()
 

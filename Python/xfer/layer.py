@@ -200,6 +200,8 @@ class Layer:
             object.__setattr__(self, name, value)
 
     def _set(self, name, value):
+        if name == "activation" and value is None:
+            value = "linear"
         if name == "activation" and callable(value) and not isinstance(value, Layer) and not hasattr(value, "activation_name"):
             raise AttributeError(
                 f"{type(self).__name__} '{self.name}': a function of one's own is given as `activation` when the layer is made; "

@@ -5,8 +5,10 @@ import inspect
 import numpy as np
 
 from ._c import lib
+from ._errors import UNSUPPORTED, error
 from ._handle import make
 from ._objects import Configured, adopted, resolve
+from .symbol import Symbol
 from .tape import current_tape
 from .tensor import Tensor, data_handle, label_handle, weight_handle
 
@@ -53,6 +55,8 @@ class Loss(Configured):
         super()._create(class_name, config)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
+        if isinstance(y_true, Symbol) or isinstance(y_pred, Symbol):
+            return self._composed(y_true, y_pred, sample_weight)
         if self._function is not None:
             self._bind(np.shape(y_true)[1:], np.shape(y_pred)[1:])
         truth, prediction, weights = label_handle(y_true), data_handle(y_pred), weight_handle(sample_weight)
@@ -62,6 +66,16 @@ class Loss(Configured):
         return Tensor(value._handle, shape=(), terms=value._terms)
 
     call = __call__
+
+    def _composed(self, y_true, y_pred, sample_weight):
+        """Within a loss of one's own: one value a sample, reduced as the loss says."""
+        from . import ops
+
+        reductions = {"none": lambda x: x, "sum": ops.sum, "sum_over_batch_size": ops.mean, "mean": ops.mean}
+        if self._function is not None or sample_weight is not None or self.reduction not in reductions:
+            raise error(UNSUPPORTED, f"{type(self).__name__} within a loss of one's own: losses of Keras', without weights, reduced by "
+                        f"{', '.join(reductions)}, can be used there")
+        return reductions[self.reduction](ops.loss(type(self).__name__, self.get_config(), y_true, y_pred))
 
     _reduction = None
 

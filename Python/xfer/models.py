@@ -32,7 +32,7 @@ def _symbols(value, what):
 # What Keras' `fit` would ask a model for, and the library's does not.
 _HOOKS = (
     "train_step", "test_step", "predict_step", "compute_loss", "compute_metrics", "make_train_function", "make_test_function",
-    "make_predict_function",
+    "make_predict_function", "get_metrics_result", "reset_metrics",
 )
 
 
@@ -214,7 +214,7 @@ class Model(Trainable, Layer):
 
     def _compile_without_loss(self, optimizer):
         """Keeps the optimizer for loops of one's own; what wants a loss says that there is none."""
-        self.optimizer, self.loss, self._trainer = optimizer, None, None
+        self._optimizer, self.loss, self._trainer = optimizer, None, None
         self._pending_compile = None
         self._lossless = True
 
@@ -456,7 +456,7 @@ class Sequential(Model):
     def _compile(self, optimizer, loss, *arguments):
         if self._built is None:
             self._pending_compile, self._lossless = (optimizer, loss, *arguments), False
-            self.optimizer, self.loss = optimizer, loss
+            self._optimizer, self.loss = optimizer, loss
         else:
             super()._compile(optimizer, loss, *arguments)
 

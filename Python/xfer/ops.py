@@ -19,14 +19,14 @@ from ._handle import encode
 from .layer import Layer
 from .symbol import Symbol
 from .tape import current_tape
-from .tensor import Tensor, constant
+from .tensor import Tensor, _is_watched, _untaped, constant, view_of
 from .weight import Weight
 
 __all__ = [
-    "abs", "absolute", "add", "clip", "concatenate", "convert_to_numpy", "cos", "divide", "elu", "equal", "erf", "exp", "expand_dims", "expm1", "floor",
+    "abs", "absolute", "add", "cast", "clip", "concatenate", "convert_to_numpy", "convert_to_tensor", "cos", "divide", "elu", "equal", "erf", "exp", "expand_dims", "expm1", "floor",
     "gelu", "greater", "greater_equal", "hard_sigmoid", "hard_silu", "identity", "leaky_relu", "less", "less_equal", "log", "log1p", "log_softmax",
     "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "multiply", "negative", "not_equal", "power", "reciprocal", "relu", "relu6",
-    "reshape", "round", "rsqrt", "selu", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "softsign", "sqrt", "square", "squeeze", "stack",
+    "reshape", "round", "rsqrt", "selu", "shape", "sigmoid", "sign", "silu", "sin", "softmax", "softplus", "softsign", "sqrt", "square", "squeeze", "stack",
     "std", "subtract", "sum", "take", "tanh", "transpose", "true_divide", "var", "where",
 ]
 
@@ -108,7 +108,9 @@ def _call(op, values, **arguments):
 def _recorded(value):
     """A number computed under a tape as a tensor of one element, which the tape knows."""
     parts = [Tensor(handle) if factor == 1.0 else multiply(Tensor(handle), factor) for factor, handle in value._terms]
-    return functools.reduce(add, parts)
+    # What was added to it on the way is no term of it.
+    rest = float(value) - builtins.sum(factor * float(view_of(handle).item()) for factor, handle in value._terms)
+    return functools.reduce(add, [*parts, rest] if rest else parts)
 
 
 def _fixed_shape(op, inputs, operands, arguments):
@@ -137,6 +139,8 @@ def refuse_mixed(symbols, what):
 
 
 def _data(op, value):
+    if isinstance(value, (list, tuple)) and any(_is_watched(v) for v in value):
+        raise _untaped(f"ops.{op} of a list of tensors", next(v for v in value if _is_watched(v)))
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"ops.{op}: symbols, tensors, arrays or numbers are wanted, {type(value).__name__} was given")
@@ -264,6 +268,10 @@ def _reduction(name, text, numpy_function):
     def function(x, axis=None, keepdims=False):
         from .composed import current_trace
 
+        if isinstance(x, (list, tuple)) and name in ("sum", "mean") and axis in (None, 0) and any(_is_watched(v) and not v.ndim for v in x):
+            # Losses in a list, as `model.losses` gives them.
+            total = functools.reduce(lambda a, b: a + b, x)
+            return total / float(len(x)) if name == "mean" else total
         axis = list(axis) if isinstance(axis, (tuple, list)) else axis
         rank, keepdims = len(_shape(x)), bool(keepdims)
         places = set(range(rank)) if axis is None else {n + rank if n < 0 else n for n in np.atleast_1d(axis).tolist()}
@@ -298,6 +306,11 @@ min = _reduction("min", "The smallest element", np.min)
 var = _reduction("var", "The biased variance", np.var)
 std = _reduction("std", "The biased standard deviation", np.std)
 logsumexp = _reduction("logsumexp", "log Σ eˣ", _logsumexp)
+
+
+def loss(class_name, config, y_true, y_pred):
+    """The values of a loss, one a sample: what calls of losses on symbols are."""
+    return _call("loss", [y_true, y_pred], class_name=class_name, config=config)
 
 
 def in_training(x1, x2):
@@ -348,7 +361,29 @@ def convert_to_numpy(x):
     return np.asarray(x)
 
 
-def _item(x, key):
+def convert_to_tensor(x, dtype=None):
+    """Symbols and tensors as they are, anything else as a tensor of float32."""
+    _float32_only("convert_to_tensor", dtype)
+    return x if isinstance(x, (Symbol, Tensor)) else constant(_data("convert_to_tensor", x))
+
+
+def cast(x, dtype):
+    """x: everything is computed in float32."""
+    _float32_only("cast", dtype)
+    return convert_to_tensor(x)
+
+
+def _float32_only(op, dtype):
+    if dtype not in (None, "float32", "float", np.float32):
+        raise error(UNSUPPORTED, f"ops.{op}: dtype {dtype!r}; everything is computed in float32")
+
+
+def shape(x):
+    """The shape as a tuple; None for what a symbol leaves open."""
+    return tuple(_shape(x))
+
+
+def item(x, key):
     """x[key] of a symbol: whole numbers, slices of step 1, None and ..., the batch as it is."""
     keys = list(key) if isinstance(key, tuple) else [key]
     rank = len(x.shape)
@@ -404,7 +439,7 @@ for _name, _function in {"lt": less, "le": less_equal, "gt": greater, "ge": grea
     setattr(Symbol, f"__{_name}__", _function)
 Symbol.__neg__ = negative
 Symbol.__abs__ = absolute
-Symbol.__getitem__ = _item
+Symbol.__getitem__ = item
 
 
 def _weight_operator(function, plain, swap):
@@ -415,6 +450,9 @@ def _weight_operator(function, plain, swap):
 
         if isinstance(other, Symbol) or current_trace() is not None:
             return function(other, self) if swap else function(self, other)
+        if current_tape() is not None and self.trainable:
+            raise error(UNSUPPORTED, f"under a GradientTape arithmetic of the weight {self.path} serves within its layer's call() only; for the values "
+                        "alone take .numpy(), for penalties a regularizer of the layer")
         if plain is not None:
             return plain(self, other)
         left, right = (other, self.value) if swap else (self.value, other)

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import _configured
 from ._configured import Described
+from ._errors import UNSUPPORTED, error
 
 __all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "orthogonal_regularizer", "serialize"]
 
@@ -33,6 +34,12 @@ class Regularizer(Described):
     """A penalty on values."""
 
     def __call__(self, x):
+        from .tape import current_tape
+        from .weight import Weight
+
+        if isinstance(x, Weight) and x.trainable and current_tape() is not None:
+            raise error(UNSUPPORTED, f"{type(self).__name__} of the weight {x.path} under a GradientTape is not differentiated: give the regularizer to its "
+                        "layer, and add model.losses")
         handle, tensor = call(self, x)
         return tensor(handle, shape=(), terms=[])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _c
 from ._c import lib
-from ._errors import DTYPE, check, error
+from ._errors import DTYPE, UNSUPPORTED, check, error
 from ._handle import Handle, dims_of, make
 
 _CODES = {"float32": _c.F32, "float64": _c.F64, "float16": _c.F16, "uint8": _c.U8, "int32": _c.I32, "int64": _c.I64, "bool": _c.BOOL}
@@ -128,9 +128,15 @@ class Tensor:
         return len(self._view)
 
     def __iter__(self):
+        if _is_watched(self):
+            raise _untaped("going through the samples of a tensor", self)
         return (constant(row) for row in self._view)
 
     def __getitem__(self, index):
+        if _is_watched(self):
+            from . import ops
+
+            return ops.item(self, index)
         return constant(self._view[_plain(index)])
 
     def __format__(self, spec):
@@ -184,6 +190,19 @@ def _linear(name, left, right):
     return None
 
 
+def _is_watched(value):
+    """Whether a tape that is open knows where this came from."""
+    from .tape import current_tape
+
+    return isinstance(value, Tensor) and bool(value._terms) and current_tape() is not None
+
+
+def _untaped(what, value):
+    return error(
+        UNSUPPORTED, f"{what} is not differentiated, and a GradientTape is open that recorded it: use xfer.ops, or .numpy() for the values alone "
+        f"(shape {value.shape})")
+
+
 def _is_recorded(name, left, right):
     """Whether an operation belongs on the tape: one of what calls under it returned, but for what is linear in numbers."""
     from .tape import current_tape
@@ -218,11 +237,15 @@ def _binary(name):
     function = getattr(operator, name)
 
     def forward(self, other):
+        if name in ("floordiv", "mod") and (_is_watched(self) or _is_watched(other)):
+            raise _untaped(f"'{name}'", self)
         if _is_recorded(name, self, other):
             return _on_tape(name, self, other)
         return _result(function(self._view, _plain(other)), _linear(name, self, other))
 
     def backward(self, other):
+        if name in ("floordiv", "mod") and _is_watched(self):
+            raise _untaped(f"'{name}'", self)
         if _is_recorded(name, other, self):
             return _on_tape(name, other, self)
         return _result(function(_plain(other), self._view), _linear(name, other, self))

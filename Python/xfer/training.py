@@ -127,7 +127,7 @@ def _mapped(value, get):
 class Trainable:
     """The training half of a model."""
 
-    optimizer = None
+    _optimizer = None
     loss = None
     history = None
     _trainer = None
@@ -137,6 +137,15 @@ class Trainable:
     _stop = False
 
     # ---- Inputs and outputs
+
+    @property
+    def optimizer(self):
+        """What compile() was given, None before."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, value):
+        raise AttributeError("model.optimizer is what compile() binds: call compile(optimizer=...) with the new one")
 
     def _end_names(self, kind):
         """The names of the inputs or outputs: of the dict they were given as, if they were, and of their layers."""
@@ -224,7 +233,7 @@ class Trainable:
         options.keep_metrics = int(keep)
         self._trainer = make("trainer", lib.xfer_model_compile_all, self._model_handle(), options)
         self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
-        self.optimizer, self.loss = optimizer, loss
+        self._optimizer, self.loss = optimizer, loss
         if not keep:
             self._take_metrics(*made)
 
@@ -264,7 +273,13 @@ class Trainable:
             if getattr(loss, "_function", None) is not None:
                 shape = (ends[index].shape if ends else self.output_shape)[1:]
                 target = getattr(loss, "target_shape", None)
-                loss._bind(shape if target is None else target, shape)
+                try:
+                    loss._bind(shape if target is None else target, shape)
+                except ValueError:
+                    if target is not None:
+                        raise
+                    # Not targets of the predictions' shape: class numbers, then.
+                    loss._bind((), shape)
 
     def _per_output(self, value, what):
         """One element an output, of one for all, a list, or a dict by name."""
@@ -306,7 +321,7 @@ class Trainable:
         metrics, made = (ctypes.c_void_p * max(1, count))(), ctypes.c_size_t()
         check(lib.xfer_model_compiled(handle, trainer, optimizer, loss, metrics, count, made))
         self._trainer = Handle(trainer.value, "trainer")
-        self.optimizer = optimizers.adopt(Handle(optimizer.value, "optimizer"), config["optimizer"]["class_name"])
+        self._optimizer = optimizers.adopt(Handle(optimizer.value, "optimizer"), config["optimizer"]["class_name"])
         self._log_names = json.loads(text(lib.xfer_trainer_log_names, self._trainer))
         made_loss = Handle(loss.value, "loss")
         self.loss = losses.adopt(made_loss, config["loss"]["class_name"]) if isinstance(config["loss"], dict) else config["loss"]

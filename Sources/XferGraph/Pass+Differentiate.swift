@@ -43,10 +43,11 @@ struct Differentiate {
       for input in node.inputs where firstReader[graph.root(input)] == nil { firstReader[graph.root(input)] = index }
     }
     var finishing: [Int: [ValueID]] = [:]
-    for value in wanted {
-      if let index = firstReader[value] { finishing[index, default: []].append(value) } else { try completed(value, nil) }
-    }
     for seed in seeds { try accumulate(seed.gradient, into: seed.value) }
+    for value in wanted {
+      // What no op reads may be a result itself, by another name: a reshaped input.
+      if let index = firstReader[value] { finishing[index, default: []].append(value) } else { try completed(value, gradients[value]) }
+    }
     for index in stride(from: count - 1, through: 0, by: -1) {
       let node = graph.nodes[index]
       graph.label = node.label

@@ -110,7 +110,7 @@ public final class Operation: Layer {
       "less": 2, "less_equal": 2, "not_equal": 2, "where": 3, "clip": 1, "softmax": 1, "log_softmax": 1, "sum": 1, "mean": 1, "max": 1,
       "min": 1, "var": 1, "std": 1, "logsumexp": 1, "reshape": 1, "transpose": 1, "expand_dims": 1, "squeeze": 1, "concatenate": 0,
       "stack": 0,
-      "matmul": 2, "slice": 1, "take": 1, "identity": 1, "in_training": 2, "add_loss": 2,
+      "matmul": 2, "loss": 2, "slice": 1, "take": 1, "identity": 1, "in_training": 2, "add_loss": 2,
     ]
     for name in unary.keys { counts[name] = 1 }
     for name in binary.keys { counts[name] = 2 }
@@ -193,6 +193,10 @@ public final class Operation: Layer {
         throw XferError.invalid("\(a.op): indices are to be from 0 to \(shape[axis] - 1), \(index) was given")
       }
       return try graph.take(v[0], axis: axis, index)
+    case "loss":
+      // A loss within another: one value a sample, from targets and predictions.
+      let loss = try Loss.make(a.text("class_name"), config: a.object("config"))
+      return try loss.samples(graph.cast(v[0], to: loss.targetDType), v[1], graph)
     case "matmul": return try matmul(v[0], v[1], a.op, graph)
     default: throw XferError.internal("Op '\(op)' has no code")
     }
@@ -250,6 +254,18 @@ struct OperationArguments {
 
   private func wrong(_ key: String, _ wanted: String, _ given: JSONValue?) -> XferError {
     XferError.invalid("\(op): '\(key)' is to be \(wanted), \(given?.text() ?? "nothing") was given")
+  }
+
+  mutating func text(_ key: String) throws -> String {
+    let given = value(key)
+    guard let text = given?.stringValue else { throw wrong(key, "a text", given) }
+    return text
+  }
+
+  mutating func object(_ key: String) throws -> JSONValue {
+    let given = value(key)
+    guard let given, given.objectValue != nil else { throw wrong(key, "an object", given) }
+    return given
   }
 
   mutating func number(_ key: String) throws -> Double {

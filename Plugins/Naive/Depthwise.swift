@@ -5,6 +5,24 @@ private func shape(_ op: Op) -> ConvolutionShape {
   return ConvolutionShape(x: op.inputs[0], kernel: op.inputs[1], y: op.outputs[0], attributes, depthwise: true)
 }
 
+extension ConvolutionShape {
+  /// Calls `body` with the number of each tap of an output pixel's window that lies inside the image, and with the pixel under it.
+  @inline(__always)
+  func forEachTap(
+    of x: UnsafePointer<Float>, _ image: Int, _ oy: Int, _ ox: Int, _ body: (_ tap: Int, _ pixel: UnsafePointer<Float>) -> Void
+  ) {
+    for ky in 0..<kh {
+      let iy = inputRow(oy, ky)
+      guard iy >= 0, iy < h else { continue }
+      for kx in 0..<kw {
+        let ix = inputColumn(ox, kx)
+        guard ix >= 0, ix < w else { continue }
+        body(ky * kw + kx, x + ((image * h + iy) * w + ix) * c)
+      }
+    }
+  }
+}
+
 func validateDepthwise(_ op: Op) throws(Refusal) -> Int {
   try op.expectCounts(inputs: 2...4, outputs: 1)
   let s = try op.expectConvolution(x: op.inputs[0], kernel: op.inputs[1], y: op.outputs[0], depthwise: true)
@@ -23,20 +41,13 @@ func depthwise(_ call: Call) {
     let sums = scratch + slot * s.o
     for ox in 0..<s.ow {
       sums.update(repeating: 0, count: s.o)
-      for ky in 0..<s.kh {
-        let iy = s.inputRow(oy, ky)
-        guard iy >= 0, iy < s.h else { continue }
-        for kx in 0..<s.kw {
-          let ix = s.inputColumn(ox, kx)
-          guard ix >= 0, ix < s.w else { continue }
-          let pixel = x + ((image * s.h + iy) * s.w + ix) * s.c
-          let weights = kernel + (ky * s.kw + kx) * s.o
-          if s.multiplier == 1 {
-            for c in 0..<s.c { sums[c] += Double(pixel[c]) * Double(weights[c]) }
-          } else {
-            for c in 0..<s.c {
-              for m in c * s.multiplier..<(c + 1) * s.multiplier { sums[m] += Double(pixel[c]) * Double(weights[m]) }
-            }
+      s.forEachTap(of: x, image, oy, ox) { tap, pixel in
+        let weights = kernel + tap * s.o
+        if s.multiplier == 1 {
+          for c in 0..<s.c { sums[c] += Double(pixel[c]) * Double(weights[c]) }
+        } else {
+          for c in 0..<s.c {
+            for m in c * s.multiplier..<(c + 1) * s.multiplier { sums[m] += Double(pixel[c]) * Double(weights[m]) }
           }
         }
       }

@@ -77,16 +77,9 @@ func separable(_ call: Call) {
     let middle = UnsafeMutableRawPointer(products + outputs).assumingMemoryBound(to: Float.self)
     for ox in 0..<s.ow {
       sums.update(repeating: 0, count: s.c)
-      for ky in 0..<s.kh {
-        let iy = s.inputRow(oy, ky)
-        guard iy >= 0, iy < s.h else { continue }
-        for kx in 0..<s.kw {
-          let ix = s.inputColumn(ox, kx)
-          guard ix >= 0, ix < s.w else { continue }
-          let pixel = x + ((image * s.h + iy) * s.w + ix) * s.c
-          let weights = window + (ky * s.kw + kx) * s.c
-          for c in 0..<s.c { sums[c] += activate(Double(pixel[c]), a.input_activation) * Double(weights[c]) }
-        }
+      s.forEachTap(of: x, image, oy, ox) { tap, pixel in
+        let weights = window + tap * s.c
+        for c in 0..<s.c { sums[c] += activate(Double(pixel[c]), a.input_activation) * Double(weights[c]) }
       }
       finish(sums, s.c, bias: depthwiseBias, residual: nil, a.depthwise_activation, into: middle)
       products.update(repeating: 0, count: outputs)

@@ -60,28 +60,19 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   let kernel = RowKernel(
     gemm: gemm, depth: s.taps &* s.channels, taps: 1, transposed: false, isPacked: desc.pointee.isPacked(1),
     hasBias: op.attributes.has_bias != 0, hasResidual: op.attributes.has_residual != 0, workers: workers)
-  let bytes = gemm.tableBytes(grids: 1, taps: tapCount, tapLength: tapLength)
-  guard let k = makeKernel(host, kernel, extra: bytes, run: runRowKernel) else { return nil }
-  k.pointee.gemm.useTables(extraMemory(k), grids: 1, taps: tapCount, tapLength: tapLength)
   var grid = RowGrid()
   grid.height = s.outHeight
   grid.width = s.outWidth
   grid.stepY = s.strideH
   grid.stepX = s.strideW
-  withUnsafeTemporaryAllocation(of: Tap.self, capacity: tapCount) { taps in
-    guard let taps = taps.baseAddress else { return }
+  return withUnsafeTemporaryAllocation(of: Tap.self, capacity: tapCount) { taps in
+    guard let taps = taps.baseAddress else { return nil }
     let perRow = spans ? 1 : s.kernelWidth
     for t in 0..<tapCount {
       taps[t] = Tap(y: t / perRow &* s.dilationH &- s.top, x: t % perRow &* s.dilationW &- s.left, number: t)
     }
-    var pieceEnd = 0
-    var blockEnd = 0
-    k.pointee.gemm.addGrid(
-      grid, taps: taps, tapCount: tapCount, tapLength: tapLength, threads: workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
+    return makeRowKernel(host, kernel, grid, taps, tapCount: tapCount, tapLength: tapLength, workspace)
   }
-  k.pointee.gemm.chooseBlocking()
-  workspace?.pointee = RowKernel.workspace(k)
-  return handle(k)
 }
 
 /// dx = dy * transposed kernel. The pixels of dx fall into strideH*strideW classes by which taps reach them; each class is a

@@ -132,6 +132,23 @@ struct RowKernel {
   }
 }
 
+/// The kernel of a product over one grid, with its tables.
+func makeRowKernel(
+  _ host: Host, _ kernel: RowKernel, _ grid: RowGrid, _ taps: UnsafePointer<Tap>, tapCount: Int = 1, tapLength: Int,
+  _ workspace: UnsafeMutablePointer<Int>?
+) -> OpaquePointer? {
+  let bytes = kernel.gemm.tableBytes(grids: 1, taps: tapCount, tapLength: tapLength)
+  guard let k = makeKernel(host, kernel, extra: bytes, run: runRowKernel) else { return nil }
+  k.pointee.gemm.useTables(extraMemory(k), grids: 1, taps: tapCount, tapLength: tapLength)
+  var pieceEnd = 0
+  var blockEnd = 0
+  k.pointee.gemm.addGrid(
+    grid, taps: taps, tapCount: tapCount, tapLength: tapLength, threads: kernel.workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
+  k.pointee.gemm.chooseBlocking()
+  workspace?.pointee = RowKernel.workspace(k)
+  return handle(k)
+}
+
 let runRowKernel: Run = { kernel, inputs, outputs, workspace in
   let host = KernelHead.of(kernel).host
   let k = payload(kernel, RowKernel.self)

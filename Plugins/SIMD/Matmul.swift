@@ -51,17 +51,8 @@ func prepareMatmul(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer
     hasBias: s.attributes.has_bias != 0, hasResidual: s.attributes.has_residual != 0, repeats: s.repeats,
     floatsA: s.repeats > 1 ? s.m &* s.k : 0, floatsB: s.repeats > 1 ? s.k &* s.n : 0, floatsC: s.repeats > 1 ? s.m &* s.n : 0,
     workers: workers)
-  let bytes = gemm.tableBytes(grids: 1, taps: 1, tapLength: s.k)
-  guard let k = makeKernel(host, kernel, extra: bytes, run: runRowKernel) else { return nil }
-  k.pointee.gemm.useTables(extraMemory(k), grids: 1, taps: 1, tapLength: s.k)
   var grid = RowGrid()
   grid.width = s.m
   var tap = Tap(y: 0, x: 0, number: 0)
-  var pieceEnd = 0
-  var blockEnd = 0
-  k.pointee.gemm.addGrid(
-    grid, taps: &tap, tapCount: 1, tapLength: s.k, threads: workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
-  k.pointee.gemm.chooseBlocking()
-  workspace?.pointee = RowKernel.workspace(k)
-  return handle(k)
+  return makeRowKernel(host, kernel, grid, &tap, tapLength: s.k, workspace)
 }

@@ -97,18 +97,9 @@ func prepareSeparable(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePoin
     gemm: gemm, depth: s.channels, taps: 1, transposed: false, isPacked: desc.pointee.isPacked(2),
     hasBias: op.attributes.has_bias != 0, hasResidual: op.attributes.has_residual != 0, hasWindow: true,
     hasWindowBias: op.attributes.has_depthwise_bias != 0, workers: workers)
-  let bytes = gemm.tableBytes(grids: 1, taps: 1, tapLength: s.channels)
-  guard let k = makeKernel(host, kernel, extra: bytes, run: runRowKernel) else { return nil }
-  k.pointee.gemm.useTables(extraMemory(k), grids: 1, taps: 1, tapLength: s.channels)
   var grid = RowGrid()
   grid.height = s.outHeight
   grid.width = s.outWidth
   var tap = Tap(y: 0, x: 0, number: 0)
-  var pieceEnd = 0
-  var blockEnd = 0
-  k.pointee.gemm.addGrid(
-    grid, taps: &tap, tapCount: 1, tapLength: s.channels, threads: workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
-  k.pointee.gemm.chooseBlocking()
-  workspace?.pointee = RowKernel.workspace(k)
-  return handle(k)
+  return makeRowKernel(host, kernel, grid, &tap, tapLength: s.channels, workspace)
 }

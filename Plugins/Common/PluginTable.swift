@@ -7,9 +7,12 @@ nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
 /// What differs between the backends built on this frame.
 struct BackendDescription {
   let name: StaticString
-  let version: StaticString
+  let version: UnsafePointer<CChar>
   let score: @convention(c) (UnsafePointer<xfer_host>?) -> Int32
   let supports: @convention(c) (UnsafePointer<xfer_op_desc>?) -> Int32
+  /// Of a backend that has a form of its own for constants.
+  var packSize: (@convention(c) (UnsafePointer<xfer_op_desc>?, UInt32, UnsafeMutablePointer<UInt64>?) -> Int)?
+  var pack: (@convention(c) (UnsafePointer<xfer_op_desc>?, UInt32, UnsafeRawPointer?, UnsafeMutableRawPointer?) -> xfer_status)?
 }
 
 /// Builds the tables on the first call; they live as long as the process.
@@ -22,8 +25,8 @@ func makePlugin(_ host: UnsafePointer<xfer_host>?, _ description: BackendDescrip
     to: xfer_backend(
       struct_size: MemoryLayout<xfer_backend>.size,
       supports: description.supports,
-      pack_size: nil,
-      pack: nil,
+      pack_size: description.packSize,
+      pack: description.pack,
       prepare: { desc, kernel, workspace in prepareKernel(desc, kernel, workspace) },
       execute: { kernel, inputs, outputs, workspace in executeKernel(kernel, inputs, outputs, workspace) },
       release: { kernel in releaseKernel(kernel) }
@@ -32,7 +35,7 @@ func makePlugin(_ host: UnsafePointer<xfer_host>?, _ description: BackendDescrip
     to: xfer_plugin(
       struct_size: MemoryLayout<xfer_plugin>.size,
       abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR),
-      kind: Int32(XFER_PLUGIN_BACKEND), name: cString(description.name), version: cString(description.version),
+      kind: Int32(XFER_PLUGIN_BACKEND), name: cString(description.name), version: description.version,
       score: description.score,
       table: UnsafeRawPointer(backend),
       shutdown: nil
@@ -41,10 +44,10 @@ func makePlugin(_ host: UnsafePointer<xfer_host>?, _ description: BackendDescrip
   return pluginTable
 }
 
-private func allocate<T>(_: T.Type, from host: UnsafePointer<xfer_host>) -> UnsafeMutablePointer<T>? {
+func allocate<T>(_: T.Type, from host: UnsafePointer<xfer_host>) -> UnsafeMutablePointer<T>? {
   host.pointee.alloc?(host, MemoryLayout<T>.size, 64)?.bindMemory(to: T.self, capacity: 1)
 }
 
-private func cString(_ text: StaticString) -> UnsafePointer<CChar> {
+func cString(_ text: StaticString) -> UnsafePointer<CChar> {
   UnsafeRawPointer(text.utf8Start).assumingMemoryBound(to: CChar.self)
 }

@@ -15,7 +15,7 @@ public import CXfer
 /// The reference: every op, in plain loops that sum in Double. It runs everywhere, and everything else is better at it.
 private var naive: BackendDescription {
   BackendDescription(
-    name: "naive", version: "1.0 reference",
+    name: "naive", version: cString("1.0 reference"),
     score: { _ in 1 },
     supports: { desc in
       guard let desc else { return Int32(XFER_SUPPORT_NO) }

@@ -421,9 +421,6 @@ def item(x, key):
     return squeeze(x, axis=gone) if gone else x
 
 
-
-
-
 def _swapped(function):
     return lambda x, y: function(y, x)
 

@@ -4,9 +4,9 @@ import PackageDescription
 let root = Context.packageDirectory
 
 /// Swift for kernels and codecs: no Swift runtime in the plugin, one exported symbol.
-func pluginSwift(march: String? = nil, defines: [String] = []) -> [SwiftSetting] {
+func pluginSwift(machine: [String] = [], defines: [String] = []) -> [SwiftSetting] {
   var flags = ["-wmo", "-Ounchecked"]
-  if let march { flags += ["-Xcc", "-march=\(march)"] }
+  flags += machine.flatMap { ["-Xcc", "-m\($0)"] }
   return [.enableExperimentalFeature("Embedded"), .unsafeFlags(flags), .define("XFER_PLUGIN")] + defines.map { .define($0) }
 }
 func pluginLinker(_ extra: [String] = []) -> [LinkerSetting] {
@@ -19,17 +19,23 @@ func pluginLinker(_ extra: [String] = []) -> [LinkerSetting] {
   ]
 }
 /// A plugin: a target of its own and a dynamic product `libxfer-NAME.so`.
-func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], march: String? = nil, defines: [String] = []) -> Target
+func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], machine: [String] = [], defines: [String] = []) -> Target
 {
   .target(
     name: target, dependencies: ["CXfer", "CPluginSupport"] + dependencies, path: path,
-    swiftSettings: pluginSwift(march: march, defines: defines), linkerSettings: pluginLinker())
+    swiftSettings: pluginSwift(machine: machine, defines: defines), linkerSettings: pluginLinker())
 }
 
 let plugins: [(product: String, target: Target)] = [
   ("xfer-naive", plugin("NaivePlugin", path: "Plugins/Variants/Naive", dependencies: ["CPluginMath"])),
-  ("xfer-simd-avx512", plugin("SIMDAVX512", path: "Plugins/Variants/SIMD-avx512", march: "x86-64-v4", defines: ["XFER_ISA_AVX512"])),
-  ("xfer-simd-avx2", plugin("SIMDAVX2", path: "Plugins/Variants/SIMD-avx2", march: "x86-64-v3", defines: ["XFER_ISA_AVX2"])),
+  ("xfer-simd-avx512", plugin("SIMDAVX512", path: "Plugins/Variants/SIMD-avx512", machine: ["arch=x86-64-v4"], defines: ["XFER_ISA_AVX512"])),
+  (
+    "xfer-simd-avx512bf16",
+    plugin(
+      "SIMDAVX512BF16", path: "Plugins/Variants/SIMD-avx512bf16", machine: ["arch=x86-64-v4", "avx512bf16"],
+      defines: ["XFER_ISA_AVX512", "XFER_ISA_AVX512BF16"])
+  ),
+  ("xfer-simd-avx2", plugin("SIMDAVX2", path: "Plugins/Variants/SIMD-avx2", machine: ["arch=x86-64-v3"], defines: ["XFER_ISA_AVX2"])),
   ("xfer-simd-baseline", plugin("SIMDBaseline", path: "Plugins/Variants/SIMD-baseline")),
   ("xfer-blas", plugin("BLASPlugin", path: "Plugins/BLAS", dependencies: ["CPluginMath", "CBLASLoader"])),
   ("xfer-onednn", plugin("OneDNNPlugin", path: "Plugins/OneDNN", dependencies: ["COneDNN"])),

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define XFER_PLUGIN_ABI_MAJOR 1
-#define XFER_PLUGIN_ABI_MINOR 1
+#define XFER_PLUGIN_ABI_MINOR 2
 
 /* ---- Status codes: the same words in xfer.h ------------------------------------------------ */
 
@@ -89,7 +89,7 @@ typedef struct xfer_tensor_desc {
 
 /* ---- The host: what Xfer hands to a plugin ------------------------------------------------- */
 
-enum { XFER_ISA_BASELINE = 0, XFER_ISA_AVX2 = 1, XFER_ISA_AVX512 = 2 };
+enum { XFER_ISA_BASELINE = 0, XFER_ISA_AVX2 = 1, XFER_ISA_AVX512 = 2, XFER_ISA_AVX512_BF16 = 3 };
 enum { XFER_LOG_DEBUG = 0, XFER_LOG_INFO = 1, XFER_LOG_WARNING = 2, XFER_LOG_ERROR = 3 };
 
 /* One piece [begin, end) of a parallel loop. worker is below host->thread_count() and names the
@@ -334,6 +334,11 @@ typedef struct xfer_image_transform_attributes {
 } xfer_image_transform_attributes;
 typedef struct xfer_lerp_attributes { size_t struct_size; float t; } xfer_lerp_attributes;
 
+/* How exact products of two tensors (MATMUL, CONV2D, SEPARABLE_CONV2D's second half and their gradients) are to be. BFLOAT16: the
+ * factors may be rounded to bfloat16 (8 bits of fraction, to nearest even), sums stay float32; a backend that has nothing to
+ * gain by that computes in float32. Tensors are float32 either way. */
+enum { XFER_PRECISION_FLOAT32 = 0, XFER_PRECISION_BFLOAT16 = 1 };
+
 /* An op with everything known but the data. All pointers live as long as the call; prepare copies
  * what it keeps. */
 typedef struct xfer_op_desc {
@@ -345,6 +350,7 @@ typedef struct xfer_op_desc {
   const void *attributes;              /* the op's structure, or NULL where it has none       */
   uint64_t constant_inputs;            /* bit i: input i keeps its value for many executions  */
   uint64_t packed_inputs;              /* bit i: execute gets input i as pack() made it       */
+  int32_t  precision;                  /* XFER_PRECISION_*; since ABI 1.2                     */
 } xfer_op_desc;
 
 /* ---- Backends ------------------------------------------------------------------------------ */

@@ -1,17 +1,21 @@
 /* Speed of a backend plugin's kernels on the shapes of Xception, beside the FMA peak of this core measured in the same run.
  *
  *   cc -O3 -march=native -o bench_kernels bench_kernels.c -lpthread -ldl -lm
- *   ./bench_kernels path/to/libxfer-simd-avx512.so [threads] [filter]
+ *   ./bench_kernels path/to/libxfer-simd-avx512bf16.so [threads] [filter] [bf16]
  *
  * Every line is the best of several repeats. The peak is that of the widest registers this program was compiled for.
  */
 #include "mini_host.h"
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
 #include <dlfcn.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
 
 static int threads = 1;
+static int32_t precision = XFER_PRECISION_FLOAT32;
 
 /* With one thread the time of this thread on the CPU, which other programs disturb less; else time that passes. */
 static double now(void) {
@@ -36,18 +40,30 @@ static void peak_task(void *context, int64_t begin, int64_t end, int32_t worker)
   a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = a9 = a10 = a11 = s;
   for (int k = 0; k < STEPS; k++) {
 #define STEP(a) a = a * m + s; __asm__ volatile("" : "+x"(a));
+#if defined(__AVX512BF16__)
+    if (precision == XFER_PRECISION_BFLOAT16) {
+#define PAIRS(a) a = (vec)_mm512_dpbf16_ps((__m512)a, (__m512bh)m, (__m512bh)s); __asm__ volatile("" : "+x"(a));
+      PAIRS(a0) PAIRS(a1) PAIRS(a2) PAIRS(a3) PAIRS(a4) PAIRS(a5) PAIRS(a6) PAIRS(a7) PAIRS(a8) PAIRS(a9) PAIRS(a10) PAIRS(a11)
+      continue;
+    }
+#endif
     STEP(a0) STEP(a1) STEP(a2) STEP(a3) STEP(a4) STEP(a5) STEP(a6) STEP(a7) STEP(a8) STEP(a9) STEP(a10) STEP(a11)
   }
 }
 
-/* GFLOP/s of `threads` cores doing nothing but FMA in registers. */
+/* GFLOP/s of `threads` cores doing nothing but products in registers, in the precision asked for. */
 static double peak(void) {
   double best = 0;
   for (int r = 0; r < 12; r++) {
     double t = now();
     host_parallel(&mini_host, pool.threads, 1, peak_task, NULL);
     t = now() - t;
-    double g = 12.0 * 2 * LANES * STEPS * pool.threads / t * 1e-9;
+#if defined(__AVX512BF16__)
+    double width = precision == XFER_PRECISION_BFLOAT16 ? 2 * LANES : LANES;
+#else
+    double width = LANES;
+#endif
+    double g = 12.0 * 2 * width * STEPS * pool.threads / t * 1e-9;
     if (g > best) best = g;
   }
   return best;
@@ -82,6 +98,7 @@ static void bench(const char *name, xfer_op_desc *op, double flops) {
   void *out[4], *packed = NULL;
   double bytes = 0;
   op->struct_size = sizeof *op;
+  op->precision = precision;
   if (!backend->supports(op)) {
     printf("%-44s declined\n", name);
     return;
@@ -199,9 +216,10 @@ static void elementwise_all(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 2) return fprintf(stderr, "usage: %s plugin.so [threads] [filter]\n", argv[0]), 2;
+  if (argc < 2) return fprintf(stderr, "usage: %s plugin.so [threads] [filter] [bf16]\n", argv[0]), 2;
   if (argc > 2) threads = atoi(argv[2]);
   if (argc > 3) filter = argv[3];
+  if (argc > 4 && !strcmp(argv[4], "bf16")) precision = XFER_PRECISION_BFLOAT16;
   if (threads < 1 || threads > POOL_MAX) threads = 1;
   pool_resize(threads);
   void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
@@ -211,7 +229,8 @@ int main(int argc, char **argv) {
   if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host)) return fprintf(stderr, "no backend for this machine\n"), 1;
   backend = plugin->table;
   peak_now = peak();
-  printf("%s %s, %d thread(s), FMA peak %.1f GFLOP/s\n", plugin->name, plugin->version, threads, peak_now);
+  printf("%s %s, %d thread(s), %s peak %.1f GFLOP/s\n", plugin->name, plugin->version, threads,
+         precision == XFER_PRECISION_BFLOAT16 ? "bfloat16" : "FMA", peak_now);
   static const int64_t gemms[][3] = {{2592, 728, 728}, {81, 728, 728}, {165888, 128, 128}, {41472, 256, 256}, {10368, 728, 728},
                                      {800, 1536, 1024}, {800, 2048, 1536}, {256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024},
                                      {2048, 2048, 2048}, {32, 1000, 2048}, {1, 1000, 2048}};

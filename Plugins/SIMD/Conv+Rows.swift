@@ -6,16 +6,23 @@ import CXfer
 extension ConvShape {
   /// With few channels the pixels of one kernel row are read as one run.
   var readsSpans: Bool { channels < 16 && kernelWidth > 1 && dilationW == 1 && kernelWidth &* channels <= 256 }
+
+  /// Runs of the kernel that are read as one, and their length.
+  var forwardTaps: (count: Int, length: Int) {
+    readsSpans ? (kernelHeight, kernelWidth &* channels) : (taps, channels)
+  }
 }
 
 struct ConvOp {
   var shape: ConvShape
+  var kind: StepKind
   var attributes: xfer_conv_attributes
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_conv_attributes.self)?.pointee else { return nil }
     attributes = a
     let d = desc.pointee
+    kind = d.steps
     let forward = d.op == Int32(XFER_OP_CONV2D) || d.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
     let extras = forward ? (a.has_bias != 0 ? 1 : 0) + (a.has_residual != 0 ? 1 : 0) : 0
     guard d.has(2 + extras, 1), d.allFloats else { return nil }
@@ -47,9 +54,9 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   guard let op = ConvOp.dense(desc) else { return nil }
   let s = op.shape
   let spans = s.readsSpans
-  let tapCount = spans ? s.kernelHeight : s.taps
-  let tapLength = spans ? s.kernelWidth &* s.channels : s.channels
-  var gemm = RowGemm(batch: s.batch, columns: s.outChannels, steps: s.taps &* s.channels, depth: s.channels)
+  let (tapCount, tapLength) = s.forwardTaps
+  var gemm = RowGemm(
+    batch: s.batch, columns: s.outChannels, steps: tapCount &* op.kind.steps(tapLength), kind: op.kind, depth: s.channels)
   gemm.sourceHeight = s.height
   gemm.sourceWidth = s.width
   gemm.span = spans ? s.kernelWidth : 1
@@ -58,7 +65,7 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   gemm.activation = op.attributes.activation
   let workers = threads(host)
   let kernel = RowKernel(
-    gemm: gemm, depth: s.taps &* s.channels, taps: 1, transposed: false, isPacked: desc.pointee.isPacked(1),
+    gemm: gemm, depth: tapLength, taps: tapCount, transposed: false, isPacked: desc.pointee.isPacked(1),
     hasBias: op.attributes.has_bias != 0, hasResidual: op.attributes.has_residual != 0, workers: workers)
   var grid = RowGrid()
   grid.height = s.outHeight
@@ -80,7 +87,8 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
 func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = ConvOp.dense(desc) else { return nil }
   let s = op.shape
-  var gemm = RowGemm(batch: s.batch, columns: s.channels, steps: s.taps &* s.outChannels, depth: s.outChannels)
+  var gemm = RowGemm(
+    batch: s.batch, columns: s.channels, steps: s.taps &* op.kind.steps(s.outChannels), kind: op.kind, depth: s.outChannels)
   gemm.sourceHeight = s.outHeight
   gemm.sourceWidth = s.outWidth
   gemm.outHeight = s.height
@@ -127,7 +135,9 @@ func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMut
 /// B of a dense convolution, for packing it beforehand: forward [taps*C, O], backward the taps' transposes.
 func convPanels(_ op: ConvOp, backward: Bool, _ kernel: Source) -> PanelSource {
   let s = op.shape
-  return backward
-    ? PanelSource(b: kernel, taps: s.taps, depth: s.outChannels, columns: s.channels, transposed: true)
-    : PanelSource(b: kernel, taps: 1, depth: s.taps &* s.channels, columns: s.outChannels, transposed: false)
+  if backward {
+    return PanelSource(b: kernel, taps: s.taps, depth: s.outChannels, columns: s.channels, transposed: true, kind: op.kind)
+  }
+  let (count, length) = s.forwardTaps
+  return PanelSource(b: kernel, taps: count, depth: length, columns: s.outChannels, transposed: false, kind: op.kind)
 }

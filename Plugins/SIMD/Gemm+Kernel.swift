@@ -28,6 +28,8 @@ struct TileCall {
   /// Where each row of the residual begins, or nil.
   var residual: UnsafePointer<Target>?
   var epilogue: Epilogue
+  /// Steps are pairs of bfloat16.
+  var pairs = false
 }
 
 @inline(never) func runTile<T: TileRows>(_ type: T.Type, _ call: UnsafePointer<TileCall>) {
@@ -43,6 +45,10 @@ struct TileCall {
   while true {
     tile.multiplyAdd(a, T.Row.columns(b))
     a += T.count
+    if T.Row.Factors.splitsPairs {
+      tile.multiplyAdd(a, T.Row.oddColumns(b))
+      a += T.count
+    }
     b += panelWidth
     left &-= 1
     if left == 0 {
@@ -54,7 +60,7 @@ struct TileCall {
   }
   let column = call.pointee.column
   if call.pointee.epilogue.accumulates { tile.addEach(call.pointee.c, 0, column) }
-  if let bias = call.pointee.epilogue.bias { tile.addAll(T.Row.columns(bias + column)) }
+  if let bias = call.pointee.epilogue.bias { tile.addAll(T.Row.floats(bias + column)) }
   if let residual = call.pointee.residual { tile.addEach(residual, 0, column) }
   if call.pointee.epilogue.clamps {
     tile.clamp(splat(call.pointee.epilogue.low), splat(call.pointee.epilogue.high))
@@ -85,6 +91,14 @@ struct TileCall {
   }
 }
 
+@inline(__always) private func runWideTile(rows: Int, _ call: UnsafePointer<TileCall>) {
+  if call.pointee.pairs { runTile(Row2<Pairs>.self, rows: rows, call) } else { runTile(Row2<Floats>.self, rows: rows, call) }
+}
+
+@inline(__always) private func runNarrowTile(rows: Int, _ call: UnsafePointer<TileCall>) {
+  if call.pointee.pairs { runTile(Row1<Pairs>.self, rows: rows, call) } else { runTile(Row1<Floats>.self, rows: rows, call) }
+}
+
 /// A tile with `columns` columns left to the right edge of C, which may be fewer than a panel has.
 ///
 /// At the edge the tile goes to `spill` (rows * panelWidth floats, row pointers in `spillRows`) and is finished from there, so
@@ -92,8 +106,8 @@ struct TileCall {
 @inline(__always) func runTile(
   rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>
 ) {
-  if columns >= panelWidth { return runTile(Row2.self, rows: rows, call) }
-  if columns == lanes { return runTile(Row1.self, rows: rows, call) }
+  if columns >= panelWidth { return runWideTile(rows: rows, call) }
+  if columns == lanes { return runNarrowTile(rows: rows, call) }
   runEdgeTile(rows: rows, columns: columns, call, spillRows: spillRows)
 }
 
@@ -105,7 +119,7 @@ struct TileCall {
   call.pointee.column = 0
   call.pointee.residual = nil
   call.pointee.epilogue = Epilogue()
-  if columns > lanes { runTile(Row2.self, rows: rows, call) } else { runTile(Row1.self, rows: rows, call) }
+  if columns > lanes { runWideTile(rows: rows, call) } else { runNarrowTile(rows: rows, call) }
   call.pointee = asked
   for i in 0..<rows {
     var j = 0

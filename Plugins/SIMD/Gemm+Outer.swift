@@ -32,6 +32,7 @@ struct OuterGemm {
   var top = 0
   var left = 0
   var columns: Int
+  var kind = StepKind.floats
   var transposedB = false
   var hasBias = false
   var hasResidual = false
@@ -182,12 +183,11 @@ private func packB(_ run: UnsafePointer<OuterRun>, _ begin: Int, _ count: Int, _
   let columns = run.pointee.plan.pointee.columns
   let column = panel &* panelWidth
   let width = columns &- column < panelWidth ? columns &- column : panelWidth
-  if run.pointee.plan.pointee.transposedB {
-    let positions = run.pointee.plan.pointee.positions
-    packPanelTransposed(run.pointee.b + (column &* positions &+ begin), stride: positions, count: count, width: width, to: to)
-  } else {
-    packPanelRows(run.pointee.b + (begin &* columns &+ column), stride: columns, count: count, width: width, to: to)
-  }
+  let transposed = run.pointee.plan.pointee.transposedB
+  let positions = run.pointee.plan.pointee.positions
+  packPanelOfB(
+    run.pointee.plan.pointee.kind, run.pointee.b + (transposed ? column &* positions &+ begin : begin &* columns &+ column),
+    stride: transposed ? positions : columns, transposed: transposed, count: count, width: width, to: to)
 }
 
 private func runTiles(
@@ -201,12 +201,13 @@ private func runTiles(
   let output = run.pointee.target(part)
   var epilogue = Epilogue()
   epilogue.accumulates = !isFirst
-  var segment = Segment(offset: 0, length: count)
+  let kind = plan.pointee.kind
+  var segment = Segment(offset: 0, length: kind.steps(count))
   var located = -1
   withUnsafePointer(to: &segment) { segment in
     var call = TileCall(
       a: Source(scratch.tile), b: Source(scratch.panels), segments: segment, segmentCount: 1, c: UnsafePointer(scratch.rows),
-      column: 0, residual: nil, epilogue: epilogue)
+      column: 0, residual: nil, epilogue: epilogue, pairs: kind == .pairs)
     for tile in firstTile..<endTile {
       let piece = tile / perPiece
       if piece != located {
@@ -215,7 +216,7 @@ private func runTiles(
       }
       let row = tile % perPiece &* length / perPiece
       let rows = (tile % perPiece &+ 1) &* length / perPiece &- row
-      packAcross(scratch.source, column: row, count: count, width: rows, to: scratch.tile)
+      packTileAcross(kind, scratch.source, column: row, count: count, width: rows, to: scratch.tile)
       for i in 0..<rows { scratch.rows[i] = output + (piece &* length &+ row &+ i) &* columns }
       for panel in firstPanel..<endPanel {
         call.b = Source(scratch.panels + (panel &- firstPanel) &* positionBlock &* panelWidth)
@@ -314,6 +315,7 @@ func prepareTransposedMatmul(_ host: Host, _ s: MatmulShape, _ workspace: Unsafe
   var plan = OuterGemm(depth: s.m, pieces: 1, pieceLength: s.m, columns: s.n, workers: threads(host))
   plan.width = s.k
   plan.sourceWidth = s.k
+  plan.kind = s.kind
   plan.transposedB = s.transposeB
   plan.hasBias = s.attributes.has_bias != 0
   plan.hasResidual = s.attributes.has_residual != 0
@@ -330,6 +332,7 @@ func prepareConvBackwardKernel(_ host: Host, _ desc: Desc, _ workspace: UnsafeMu
   var plan = OuterGemm(
     depth: s.channels, pieces: spans ? s.kernelHeight : s.taps, pieceLength: spans ? s.kernelWidth &* s.channels : s.channels,
     columns: s.outChannels, workers: threads(host))
+  plan.kind = op.kind
   plan.batch = s.batch
   plan.height = s.outHeight
   plan.width = s.outWidth

@@ -104,17 +104,18 @@ let packSlack = 16
 @inline(__always) func panelCount(_ columns: Int) -> Int { (columns &+ panelWidth &- 1) / panelWidth }
 
 /// A whole B: `taps` matrices one after another along the steps. Panels lie one after another, each
-/// [taps*depth][panelWidth].
+/// [steps][panelWidth].
 struct PanelSource {
   var b: Source
   var taps = 1
-  /// Steps of one tap.
+  /// Floats of one tap along the summed dimension.
   var depth: Int
   var columns: Int
   /// The matrices are [columns][depth] instead of [depth][columns].
   var transposed: Bool
+  var kind = StepKind.floats
 
-  var steps: Int { taps &* depth }
+  var steps: Int { taps &* kind.steps(depth) }
   var packedFloats: Int { panelCount(columns) &* steps &* panelWidth }
 
   func packPanel(_ panel: Int, to packed: Target) {
@@ -122,12 +123,10 @@ struct PanelSource {
     let width = columns &- column < panelWidth ? columns &- column : panelWidth
     for tap in 0..<taps {
       let from = b + tap &* depth &* columns
-      let to = packed + (panel &* steps &+ tap &* depth) &* panelWidth
-      if transposed {
-        packPanelTransposed(from + column &* depth, stride: depth, count: depth, width: width, to: to)
-      } else {
-        packPanelRows(from + column, stride: columns, count: depth, width: width, to: to)
-      }
+      let to = packed + (panel &* steps &+ tap &* kind.steps(depth)) &* panelWidth
+      packPanelOfB(
+        kind, from + column &* (transposed ? depth : 1), stride: transposed ? depth : columns, transposed: transposed, count: depth,
+        width: width, to: to)
     }
   }
 }

@@ -15,14 +15,14 @@ struct Tap {
 extension RowGemm {
   /// Room for the tables of `grids` grids that share `taps` taps.
   func tableBytes(grids: Int, taps: Int, tapLength: Int) -> Int {
-    let pieces = taps &* ceilDivide(tapLength, longestStepBlock)
+    let pieces = taps &* ceilDivide(kind.steps(tapLength), longestStepBlock)
     return aligned(grids &* MemoryLayout<RowGrid>.stride) &+ aligned(pieces &* MemoryLayout<Piece>.stride)
-      &+ aligned((pieces &+ 2 &* grids &+ 1) &* 8) &+ aligned((tapLength < longestStepBlock ? tapLength : longestStepBlock) &* 4)
+      &+ aligned((pieces &+ 2 &* grids &+ 1) &* 8) &+ aligned((tapLength < longestStepBlock &* kind.unit ? tapLength : longestStepBlock &* kind.unit) &* 4)
   }
 
   /// Lays the tables out in memory of `tableBytes`, all zero.
   mutating func useTables(_ memory: UnsafeMutableRawPointer, grids count: Int, taps: Int, tapLength: Int) {
-    let capacity = taps &* ceilDivide(tapLength, longestStepBlock)
+    let capacity = taps &* ceilDivide(kind.steps(tapLength), longestStepBlock)
     var p = memory
     grids = p.bindMemory(to: RowGrid.self, capacity: count)
     p += aligned(count &* MemoryLayout<RowGrid>.stride)
@@ -41,14 +41,16 @@ extension RowGemm {
     var grid = grid
     grid.firstPiece = pieceEnd
     grid.firstBlock = blockEnd
-    let parts = ceilDivide(tapLength, longestStepBlock)
+    let tapSteps = kind.steps(tapLength)
+    let parts = ceilDivide(tapSteps, longestStepBlock)
     var inBlock = 0
     var length = 0
     blocks[blockEnd] = pieceEnd
     for t in 0..<tapCount {
       for part in 0..<parts {
-        let begin = part &* tapLength / parts
-        let count = (part &+ 1) &* tapLength / parts &- begin
+        let begin = part &* tapSteps / parts
+        let count = (part &+ 1) &* tapSteps / parts &- begin
+        let floats = (begin &+ count) &* kind.unit < tapLength ? count &* kind.unit : tapLength &- begin &* kind.unit
         if length &+ count > longestStepBlock && length > 0 {
           blockEnd &+= 1
           blocks[blockEnd] = pieceEnd
@@ -56,14 +58,14 @@ extension RowGemm {
           length = 0
         }
         pieces[pieceEnd] = Piece(
-          y: taps[t].y, x: taps[t].x, begin: begin, length: count,
-          offset: (taps[t].number &* tapLength &+ begin) &* panelWidth)
+          y: taps[t].y, x: taps[t].x, begin: begin &* kind.unit, length: floats, steps: count,
+          offset: (taps[t].number &* tapSteps &+ begin) &* panelWidth)
         pieceEnd &+= 1
         inBlock &+= 1
         length &+= count
         if inBlock > piecesPerBlock { piecesPerBlock = inBlock }
         if length > longestBlock { longestBlock = length }
-        if count > longestPiece { longestPiece = count }
+        if floats > longestPiece { longestPiece = floats }
       }
     }
     if length > 0 { blockEnd &+= 1 }
@@ -82,7 +84,7 @@ extension RowGemm {
       tilesPerBlock = 1
       return
     }
-    let tileBytes = maxTileRows &* (longestBlock > 0 ? longestBlock : 1) &* 4
+    let tileBytes = maxTileRows &* (longestBlock > 0 ? longestBlock : 1) &* kind.wordsOfA &* 4
     let fit = 384 * 1024 / tileBytes
     tilesPerBlock = fit < 1 ? 1 : (fit > 16 ? 16 : fit)
   }
@@ -175,7 +177,8 @@ let runRowKernel: Run = { kernel, inputs, outputs, workspace in
       if !k.pointee.isPacked {
         let packed = workspace.assumingMemoryBound(to: Float.self)
         let source = PanelSource(
-          b: b, taps: k.pointee.taps, depth: k.pointee.depth, columns: gemm.pointee.columns, transposed: k.pointee.transposed)
+          b: b, taps: k.pointee.taps, depth: k.pointee.depth, columns: gemm.pointee.columns, transposed: k.pointee.transposed,
+          kind: gemm.pointee.kind)
         var packing = PanelPacking(source: source, packed: packed)
         packing.execute(host)
         b = Source(packed)

@@ -10,6 +10,7 @@ struct Piece {
   var x: Int
   var begin: Int
   var length: Int
+  var steps: Int
   var offset: Int
 }
 
@@ -40,6 +41,7 @@ struct RowGemm {
   var columns: Int
   /// All steps of B, which may be more than one grid reads.
   var steps: Int
+  var kind = StepKind.floats
   /// Source image: height, width, floats of a pixel.
   var sourceHeight = 1
   var sourceWidth = 1
@@ -52,7 +54,9 @@ struct RowGemm {
   var activation = xfer_activation()
   /// Tiles packed at a time.
   var tilesPerBlock = 1
+  /// In steps.
   var longestBlock = 0
+  /// In floats.
   var longestPiece = 0
   var piecesPerBlock = 1
   var grids: UnsafeMutablePointer<RowGrid>! = nil
@@ -88,6 +92,7 @@ struct RowRun {
 private struct RowScratch {
   var panelA: Target
   var spans: Target
+  var pairs: Target
   var taps: UnsafeMutablePointer<Source>
   var rows: UnsafeMutablePointer<Target>
   var residual: UnsafeMutablePointer<Target>
@@ -100,10 +105,17 @@ private struct RowScratch {
 
   static func bytes(_ plan: UnsafePointer<RowGemm>) -> Int {
     let rows = plan.pointee.tilesPerBlock &* maxTileRows
-    return aligned((rows &* plan.pointee.longestBlock &+ packSlack) &* 4)
-      &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
+    return aligned((rows &* wordsOfA(plan) &+ packSlack) &* 4)
+      &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(pairWords(plan) &* 4) &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
       &+ aligned(maxTileRows &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(maxTileRows &* 8)
       &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
+  }
+
+  /// Of a row of the longest block.
+  private static func wordsOfA(_ plan: UnsafePointer<RowGemm>) -> Int { plan.pointee.longestBlock &* plan.pointee.kind.wordsOfA }
+
+  private static func pairWords(_ plan: UnsafePointer<RowGemm>) -> Int {
+    plan.pointee.kind == .pairs && !Pairs.splitsPairs ? maxTileRows &* pairPitch(plan.pointee.longestPiece) : 0
   }
 
   /// Rows that are put together before they are packed.
@@ -119,8 +131,9 @@ private struct RowScratch {
       return place
     }
     let count = plan.pointee.tilesPerBlock &* maxTileRows
-    panelA = take(count &* plan.pointee.longestBlock &+ packSlack, Float.self)
+    panelA = take(count &* Self.wordsOfA(plan) &+ packSlack, Float.self)
     spans = take(Self.spanRows(plan) &* plan.pointee.longestPiece, Float.self)
+    pairs = take(Self.pairWords(plan), Float.self)
     taps = take(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps, Source.self)
     let tile = take(maxTileRows &* panelWidth, Float.self)
     rows = take(count, Target.self)
@@ -251,14 +264,15 @@ private func packBlock(
   let grid = run.pointee.grid
   var steps = 0
   for p in firstPiece..<endPiece {
-    scratch.segments[p &- firstPiece] = Segment(offset: plan.pointee.pieces[p].offset, length: plan.pointee.pieces[p].length)
-    steps &+= plan.pointee.pieces[p].length
+    scratch.segments[p &- firstPiece] = Segment(offset: plan.pointee.pieces[p].offset, length: plan.pointee.pieces[p].steps)
+    steps &+= plan.pointee.pieces[p].steps
   }
+  let kind = plan.pointee.kind
   let base = firstRow(grid, firstTile)
   for t in 0..<count {
     let begin = firstRow(grid, firstTile &+ t) &- base
     let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
-    var to = scratch.panelA + begin &* steps
+    var to = scratch.panelA + begin &* steps &* kind.wordsOfA
     for p in firstPiece..<endPiece {
       let piece = plan.pointee.pieces + p
       if plan.pointee.depthwise != nil {
@@ -266,8 +280,10 @@ private func packBlock(
       } else {
         gather(run, piece, begin, rows, scratch)
       }
-      packTransposed(scratch.source, count: rows, length: piece.pointee.length, stride: rows, to: to)
-      to += rows &* piece.pointee.length
+      packTile(
+        kind, scratch.source, count: rows, length: piece.pointee.length, pairs: scratch.pairs,
+        pitch: pairPitch(plan.pointee.longestPiece), to: to)
+      to += rows &* piece.pointee.steps &* kind.wordsOfA
     }
   }
   return steps
@@ -340,7 +356,7 @@ private func runBlock(
   let pieces = plan.pointee.blocks + (grid.pointee.firstBlock &+ block)
   var call = TileCall(
     a: scratch.panelA, b: run.pointee.packed, segments: scratch.segments, segmentCount: pieces[1] &- pieces[0],
-    c: scratch.rows, column: 0, residual: nil, epilogue: epilogue)
+    c: scratch.rows, column: 0, residual: nil, epilogue: epilogue, pairs: plan.pointee.kind == .pairs)
   let activates = isLast && !isClamp(activation) && activation.kind != Int32(XFER_ACTIVATION_LINEAR)
   // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
   let next = scratch.image[0] + ((scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ maxTileRows) &* plan.pointee.depth)
@@ -357,7 +373,7 @@ private func runBlock(
     for t in 0..<count {
       let begin = firstRow(grid, firstTile &+ t) &- base
       let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
-      call.a = Source(scratch.panelA + begin &* steps)
+      call.a = Source(scratch.panelA + begin &* steps &* plan.pointee.kind.wordsOfA)
       call.c = UnsafePointer(scratch.rows + begin)
       call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + begin) : nil
       runTile(rows: rows, columns: columns, &call, spillRows: scratch.spill)

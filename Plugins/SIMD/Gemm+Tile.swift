@@ -5,7 +5,12 @@ import CPluginSupport
 /// loop that would have to be unrolled, and every height from 1 to `maxTileRows` comes for a line.
 protocol TileRow {
   associatedtype Columns
+  associatedtype Factors: Product
   static func columns(_ p: Source) -> Columns
+  /// As many floats as the row has columns.
+  static func floats(_ p: Source) -> Columns
+  /// Of a step that holds two: the second.
+  static func oddColumns(_ p: Source) -> Columns
   init()
   mutating func multiplyAdd(_ a: Float, _ b: Columns)
   mutating func add(_ b: Columns)
@@ -14,12 +19,14 @@ protocol TileRow {
   func store(_ c: Target)
 }
 
-struct Row1: TileRow {
+struct Row1<Factors: Product>: TileRow {
   var c0 = Vec.zero
-  @inline(__always) static func columns(_ p: Source) -> Vec { load(p) }
+  @inline(__always) static func columns(_ p: Source) -> Vec { Factors.even(load(p)) }
+  @inline(__always) static func floats(_ p: Source) -> Vec { load(p) }
+  @inline(__always) static func oddColumns(_ p: Source) -> Vec { Factors.odd(load(p)) }
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Float, _ b: Vec) {
-    c0 = fusedMultiplyAdd(c0, splat(a), b)
+    c0 = Factors.multiplyAdd(c0, splat(a), b)
   }
   @inline(__always) mutating func add(_ b: Vec) { c0 += b }
   @inline(__always) mutating func clamp(_ low: Vec, _ high: Vec) { c0 = clamped(c0, low, high) }
@@ -27,15 +34,17 @@ struct Row1: TileRow {
   @inline(__always) func store(_ c: Target) { storeVector(c0, c) }
 }
 
-struct Row2: TileRow {
+struct Row2<Factors: Product>: TileRow {
   var c0 = Vec.zero
   var c1 = Vec.zero
-  @inline(__always) static func columns(_ p: Source) -> (Vec, Vec) { (load(p), load(p + lanes)) }
+  @inline(__always) static func columns(_ p: Source) -> (Vec, Vec) { (Factors.even(load(p)), Factors.even(load(p + lanes))) }
+  @inline(__always) static func floats(_ p: Source) -> (Vec, Vec) { (load(p), load(p + lanes)) }
+  @inline(__always) static func oddColumns(_ p: Source) -> (Vec, Vec) { (Factors.odd(load(p)), Factors.odd(load(p + lanes))) }
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Float, _ b: (Vec, Vec)) {
     let broadcast = splat(a)
-    c0 = fusedMultiplyAdd(c0, broadcast, b.0)
-    c1 = fusedMultiplyAdd(c1, broadcast, b.1)
+    c0 = Factors.multiplyAdd(c0, broadcast, b.0)
+    c1 = Factors.multiplyAdd(c1, broadcast, b.1)
   }
   @inline(__always) mutating func add(_ b: (Vec, Vec)) {
     c0 += b.0
@@ -74,7 +83,7 @@ struct One<Row: TileRow>: TileRows {
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Source, _ b: Row.Columns) { r.multiplyAdd(a.pointee, b) }
   @inline(__always) mutating func addEach(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
-    r.add(Row.columns(Source(rows[row] + column)))
+    r.add(Row.floats(Source(rows[row] + column)))
   }
   @inline(__always) mutating func addAll(_ b: Row.Columns) { r.add(b) }
   @inline(__always) mutating func clamp(_ low: Vec, _ high: Vec) { r.clamp(low, high) }

@@ -9,6 +9,7 @@ struct MatmulShape {
   var transposeA = false
   var transposeB = false
   var attributes: xfer_matmul_attributes
+  var kind: StepKind
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_matmul_attributes.self)?.pointee else { return nil }
@@ -20,6 +21,7 @@ struct MatmulShape {
     guard left.rank == right.rank, left.rank == y.rank, left.rank == 2 || left.rank == 3 else { return nil }
     let r = Int(left.rank)
     attributes = a
+    kind = desc.pointee.steps
     transposeA = a.transpose_a != 0
     transposeB = a.transpose_b != 0
     repeats = r == 3 ? y[0] : 1
@@ -42,7 +44,7 @@ func prepareMatmul(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer
   guard let s = MatmulShape(desc) else { return nil }
   if s.transposeA { return prepareTransposedMatmul(host, s, workspace) }
   let workers = threads(host)
-  var gemm = RowGemm(batch: 1, columns: s.n, steps: s.k, depth: s.k)
+  var gemm = RowGemm(batch: 1, columns: s.n, steps: s.kind.steps(s.k), kind: s.kind, depth: s.k)
   gemm.sourceWidth = s.m
   gemm.outWidth = s.m
   gemm.activation = s.attributes.activation

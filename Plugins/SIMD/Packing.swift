@@ -9,7 +9,7 @@ private func panels(_ desc: Desc, _ input: UInt32, _ source: Source) -> PanelSou
   switch Int(desc.pointee.op) {
   case XFER_OP_MATMUL:
     guard let s = MatmulShape(desc), s.packs else { return nil }
-    return PanelSource(b: source, depth: s.k, columns: s.n, transposed: s.transposeB)
+    return PanelSource(b: source, depth: s.k, columns: s.n, transposed: s.transposeB, kind: s.kind)
   case XFER_OP_CONV2D:
     return ConvOp.dense(desc).map { convPanels($0, backward: false, source) }
   case XFER_OP_CONV2D_BACKWARD_INPUT:
@@ -33,6 +33,7 @@ func packSize(_ desc: Desc?, _ input: UInt32, _ layout: UnsafeMutablePointer<UIn
   mix(p.depth)
   mix(p.columns)
   mix(p.transposed ? 1 : 0)
+  mix(p.kind.unit)
   mix(panelWidth)
   layout?.pointee = key
   return p.packedFloats &* 4

@@ -5,7 +5,9 @@ import CPluginSupport
 nonisolated(unsafe) private var currentHost: Host?
 nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
 
-#if XFER_ISA_AVX512
+#if XFER_ISA_AVX512BF16
+  private let variant: (level: Int32, name: StaticString) = (3, "1.0 avx512bf16")
+#elseif XFER_ISA_AVX512
   private let variant: (level: Int32, name: StaticString) = (2, "1.0 avx512")
 #elseif XFER_ISA_AVX2
   private let variant: (level: Int32, name: StaticString) = (1, "1.0 avx2")

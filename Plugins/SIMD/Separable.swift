@@ -40,6 +40,7 @@ struct SeparableOp {
   var half: SeparableHalf
   var shape: ConvShape
   var outputs: Int
+  var kind: StepKind
   var attributes: xfer_separable_conv_attributes
 
   init?(_ desc: Desc) {
@@ -73,19 +74,21 @@ struct SeparableOp {
       a.depthwise_activation.kind == linear || isClamp(a.depthwise_activation), isKnown(a.activation)
     else { return nil }
     shape = s
+    kind = d.steps
     attributes = a
     half = SeparableHalf(plan: Depthwise(s, a.depthwise_activation), rectifiesInput: input.kind != linear)
   }
 
   func panels(_ kernel: Source) -> PanelSource {
-    PanelSource(b: kernel, taps: 1, depth: shape.channels, columns: outputs, transposed: false)
+    PanelSource(b: kernel, taps: 1, depth: shape.channels, columns: outputs, transposed: false, kind: kind)
   }
 }
 
 func prepareSeparable(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = SeparableOp(desc) else { return nil }
   let s = op.shape
-  var gemm = RowGemm(batch: s.batch, columns: op.outputs, steps: s.channels, depth: s.channels)
+  var gemm = RowGemm(
+    batch: s.batch, columns: op.outputs, steps: op.kind.steps(s.channels), kind: op.kind, depth: s.channels)
   gemm.sourceHeight = s.height
   gemm.sourceWidth = s.width
   gemm.outHeight = s.outHeight

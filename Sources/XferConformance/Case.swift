@@ -75,6 +75,8 @@ struct Case {
   /// The attributes in plain words.
   var detail = ""
   var tolerance: Tolerance
+  /// XFER_PRECISION_*.
+  var precision = Int32(XFER_PRECISION_FLOAT32)
   /// Attributes without an activation, for the run on absolute values.
   var linearAttributes: [UInt8]?
   /// Inputs a plan would hold constant: the weights.
@@ -88,7 +90,22 @@ struct Case {
 
   var description: String {
     let shapes = { (list: [xfer_tensor_desc]) in list.map { "\(dtypeWord($0.dtype))\($0.shape)" }.joined(separator: " ") }
-    return "\(shapes(inputs.map(\.desc))) -> \(shapes(outputs))\(detail.isEmpty ? "" : " \(detail)")"
+    let rounding = precision == Int32(XFER_PRECISION_BFLOAT16) ? " bfloat16" : ""
+    return "\(shapes(inputs.map(\.desc))) -> \(shapes(outputs))\(detail.isEmpty ? "" : " \(detail)")\(rounding)"
+  }
+
+  /// The same op with its factors rounded to bfloat16, or as it is where the op has no products or stretches their errors too far.
+  ///
+  /// Each of the two factors is off by 2^-9 of itself at most; twice that for the slope of an activation.
+  func inBFloat16() -> Case {
+    let products = [
+      XFER_OP_MATMUL, XFER_OP_CONV2D, XFER_OP_CONV2D_BACKWARD_INPUT, XFER_OP_CONV2D_BACKWARD_KERNEL, XFER_OP_SEPARABLE_CONV2D,
+    ]
+    guard products.contains(op), !detail.contains("activation \(XFER_ACTIVATION_EXPONENTIAL) ") else { return self }
+    var test = self
+    test.precision = Int32(XFER_PRECISION_BFLOAT16)
+    test.tolerance.magnitude += 2 * 0x1p-8
+    return test
   }
 }
 

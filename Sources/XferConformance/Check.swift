@@ -44,7 +44,8 @@ public func checkBackend(
       var random = Random(seed: seed, op, round)
       var description = ""
       do throws(Failure) {
-        let test = try makeCase(op, &random, reference: reference)
+        let made = try makeCase(op, &random, reference: reference)
+        let test = random.chance(30) ? made.inBFloat16() : made
         description = test.description
         guard try isSupported(test, runner) else {
           entry.declined += 1

@@ -46,7 +46,7 @@ struct Runner {
             struct_size: MemoryLayout<xfer_op_desc>.size, op: Int32(test.op), n_inputs: UInt32(inputs.count),
             n_outputs: UInt32(outputs.count),
             inputs: inputs.baseAddress, outputs: outputs.baseAddress, attributes: test.attributes.isEmpty ? nil : attributes.baseAddress,
-            constant_inputs: constants, packed_inputs: packed)
+            constant_inputs: constants, packed_inputs: packed, precision: test.precision)
           return try body(&desc)
         }
       }

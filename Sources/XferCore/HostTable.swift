@@ -27,7 +27,8 @@ enum HostTable {
     switch getenv("XFER_MAX_ISA").map({ String(cString: $0) }) {
     case "baseline": Int32(XFER_ISA_BASELINE)
     case "avx2": Int32(XFER_ISA_AVX2)
-    default: Int32(XFER_ISA_AVX512)
+    case "avx512": Int32(XFER_ISA_AVX512)
+    default: Int32(XFER_ISA_AVX512_BF16)
     }
   }
 }

@@ -1,0 +1,113 @@
+import CPluginSupport
+
+/// Packing in either kind of step. With pairs of bfloat16, an odd end has 0 for its partner.
+
+/// A tile of A from rows that run along the steps; see packTransposed.
+///
+/// - Parameters:
+///   - rows: may be changed.
+///   - pairs: room for `count` rows of `pitch` pairs each, unless steps are floats.
+@inline(__always) func packTile(
+  _ kind: StepKind, _ rows: UnsafeMutablePointer<Source>, count: Int, length: Int, pairs: Target, pitch: Int, to out: Target
+) {
+  if kind == .floats { return packTransposed(rows, count: count, length: length, stride: count, to: out) }
+  #if XFER_ISA_AVX512BF16
+    for i in 0..<count {
+      roundToPairs(rows[i], length: length, to: pairs + i &* pitch)
+      rows[i] = Source(pairs + i &* pitch)
+    }
+    packTransposed(rows, count: count, length: kind.steps(length), stride: count, to: out)
+  #else
+    packTransposed(rows, count: count, length: length, stride: count, to: out)
+    if length & 1 == 1 { (out + length &* count).update(repeating: 0, count: count) }
+  #endif
+}
+
+#if XFER_ISA_AVX512BF16
+  /// Writes whole registers: 8 pairs for every 16 floats begun.
+  @inline(never) private func roundToPairs(_ row: Source, length: Int, to out: Target) {
+    var k = 0
+    while k &+ lanes <= length {
+      xfer_store_pairs(out + k / 2, load(row + k))
+      k &+= lanes
+    }
+    if k < length { xfer_store_pairs(out + k / 2, load(row + k, first: length &- k)) }
+  }
+#endif
+
+/// Room for the pairs of a row of `length` floats.
+@inline(__always) func pairPitch(_ length: Int) -> Int { (length &+ 15) / 16 &* 8 }
+
+/// A tile of A whose rows lie across; see packAcross.
+@inline(__always) func packTileAcross(
+  _ kind: StepKind, _ rows: UnsafePointer<Source>, column: Int, count: Int, width: Int, to out: Target
+) {
+  if kind == .floats { return packAcross(rows, column: column, count: count, width: width, to: out) }
+  #if XFER_ISA_AVX512BF16
+    packPairsAcross(rows, column: column, count: count, width: width, to: out)
+  #else
+    packAcross(rows, column: column, count: count, width: width, to: out)
+    if count & 1 == 1 { (out + count &* width).update(repeating: 0, count: width) }
+  #endif
+}
+
+/// out[k/2*width + i] = the pair of rows[k][column + i] and rows[k+1][column + i]; width <= lanes.
+@inline(never) private func packPairsAcross(
+  _ rows: UnsafePointer<Source>, column: Int, count: Int, width: Int, to out: Target
+) {
+  var to = out
+  var k = 0
+  while k < count {
+    let even = load(rows[k] + column, first: width)
+    let odd = k &+ 1 < count ? load(rows[k &+ 1] + column, first: width) : Vec.zero
+    storeVector(xfer_vec_pair(even, odd), to, first: width)
+    to += width
+    k &+= 2
+  }
+}
+
+/// A panel of B from a row-major matrix or the rows of its transpose; see packPanelRows and packPanelTransposed.
+@inline(__always) func packPanelOfB(
+  _ kind: StepKind, _ b: Source, stride: Int, transposed: Bool, count: Int, width: Int, to out: Target
+) {
+  switch (kind, transposed) {
+  case (.floats, false): packPanelRows(b, stride: stride, count: count, width: width, to: out)
+  case (.floats, true): packPanelTransposed(b, stride: stride, count: count, width: width, to: out)
+  case (.pairs, false): packPairRows(b, stride: stride, count: count, width: width, to: out)
+  case (.pairs, true): packPairsTransposed(b, stride: stride, count: count, width: width, to: out)
+  }
+}
+
+@inline(never) private func packPairRows(_ b: Source, stride: Int, count: Int, width: Int, to out: Target) {
+  let first = width < lanes ? width : lanes
+  let second = width < panelWidth ? width &- first : lanes
+  var to = out
+  var k = 0
+  while k < count {
+    let row = b + k &* stride
+    let hasNext = k &+ 1 < count
+    let next = row + (hasNext ? stride : 0)
+    let low = hasNext ? load(next, first: first) : Vec.zero
+    let high = hasNext ? load(next + first, first: second) : Vec.zero
+    storeVector(xfer_vec_pair(load(row, first: first), low), to)
+    storeVector(xfer_vec_pair(load(row + first, first: second), high), to + lanes)
+    to += panelWidth
+    k &+= 2
+  }
+}
+
+/// Steps turned at a time: what fits the stack.
+private var turnedSteps: Int { 8 }
+
+@inline(never) private func packPairsTransposed(_ b: Source, stride: Int, count: Int, width: Int, to out: Target) {
+  withUnsafeTemporaryAllocation(of: Float.self, capacity: turnedSteps &* panelWidth) { turned in
+    guard let turned = turned.baseAddress else { return }
+    var k = 0
+    while k < count {
+      let n = count &- k < turnedSteps ? count &- k : turnedSteps
+      packPanelTransposed(b + k, stride: stride, count: n, width: width, to: turned)
+      packPairRows(Source(turned), stride: panelWidth, count: n, width: panelWidth, to: out + k / 2 &* panelWidth)
+      k &+= n
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import CPluginSupport
+import CXfer
+
+/// What a step of the summed dimension is, and how a tile adds its product.
+protocol Product {
+  /// A step of B is a pair of bfloat16 that is taken apart, and A has two floats for it.
+  static var splitsPairs: Bool { get }
+  static func even(_ b: Vec) -> Vec
+  static func odd(_ b: Vec) -> Vec
+  static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec
+}
+
+/// A float of either side.
+struct Floats: Product {
+  @inline(__always) static var splitsPairs: Bool { false }
+  @inline(__always) static func even(_ b: Vec) -> Vec { b }
+  @inline(__always) static func odd(_ b: Vec) -> Vec { b }
+  @inline(__always) static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec { fusedMultiplyAdd(c, a, b) }
+}
+
+/// Two bfloat16 of either side, summed in float32. Without an instruction for that, B alone is kept in bfloat16.
+struct Pairs: Product {
+  @inline(__always) static var splitsPairs: Bool { XFER_PAIR_PRODUCTS == 0 }
+  @inline(__always) static func even(_ b: Vec) -> Vec { splitsPairs ? xfer_vec_even(b) : b }
+  @inline(__always) static func odd(_ b: Vec) -> Vec { xfer_vec_odd(b) }
+  @inline(__always) static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec {
+    #if XFER_ISA_AVX512BF16
+      return xfer_vec_pair_product(c, a, b)
+    #else
+      return fusedMultiplyAdd(c, a, b)
+    #endif
+  }
+}
+
+/// The steps of the summed dimension: floats, or pairs of bfloat16.
+enum StepKind {
+  case floats
+  case pairs
+
+  /// Floats a step stands for.
+  @inline(__always) var unit: Int { self == .pairs ? 2 : 1 }
+  @inline(__always) func steps(_ length: Int) -> Int { self == .pairs ? (length &+ 1) / 2 : length }
+  /// Floats of a row of an A tile for one step.
+  @inline(__always) var wordsOfA: Int { self == .pairs && Pairs.splitsPairs ? 2 : 1 }
+}
+
+/// The size of an op's description before it had a precision.
+private var sizeWithoutPrecision: Int { 64 }
+
+extension xfer_op_desc {
+  /// What the op's products are made of.
+  var steps: StepKind {
+    struct_size > sizeWithoutPrecision && precision == Int32(XFER_PRECISION_BFLOAT16) ? .pairs : .floats
+  }
+}

@@ -88,6 +88,12 @@ int32_t     xfer_get_threads(void);
 /* "auto", "naive", "simd", "blas" or a plugin's name: asked first for each op by plans made from now
  * on (the default: XFER_BACKEND, else auto). XFER_E_PLUGIN with the reason when it is not there. */
 xfer_status xfer_set_backend(const char *name);
+/* "float32" (or "f32"; the default: XFER_PRECISION, else this) or "bfloat16" ("bf16"): how exact the products
+ * of convolutions, dense layers and their gradients are in models compiled, or run without compile, from now on. With bfloat16
+ * their factors are rounded to 8 bits of fraction and sums are float32, about twice as fast on CPUs with AVX-512 BF16; weights,
+ * optimizers, normalization, losses and all tensors stay float32, and no loss scaling is needed. XFER_E_INVALID_ARGUMENT
+ * for another name. */
+xfer_status xfer_set_precision(const char *name);
 /* Seeds initializers, shuffling and dropout of what is made from now on (default 0). */
 xfer_status xfer_set_random_seed(uint64_t seed);
 /* Loads one plugin file now. */
@@ -323,15 +329,16 @@ xfer_status xfer_model_set_metadata(xfer_model *model, const char *json);
 xfer_status xfer_model_metadata(const xfer_model *model, char *buffer, size_t capacity, size_t *length);
 /* The table Keras prints. width 0: 80 columns. */
 xfer_status xfer_model_summary(xfer_model *model, int32_t width, int32_t show_trainable, char *buffer, size_t capacity, size_t *length);
-/* Outputs for all rows of x, in batches (0: 32). */
 /* The same with {"width":100,"show_trainable":true,"expand_nested":true,"layers":[2,5]}, none of them required: nested models with
  * their layers below them, and the layers from number 2 up to, not including, 5. */
 xfer_status xfer_model_summary_with(xfer_model *model, const char *options, char *buffer, size_t capacity, size_t *length);
+/* Outputs for all rows of x, in batches (0: 32). */
 xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_size, xfer_tensor **output);
 /* Fingerprints of all weights and statistics as they are now: {"weights":[{"path","trainable","digest"}]}. Equal digests
  * before and after training are equal bits: the proof that what was frozen did not move. */
 xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, size_t *length);
-/* How the model would run with this batch size: {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n}.
+/* How the model would run with this batch size: {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n,
+ * "precision":"float32"}.
  * training 1: a training step of the compiled model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);
 void        xfer_model_release(xfer_model *model);

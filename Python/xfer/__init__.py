@@ -16,7 +16,7 @@ from . import (
     regularizers, saving, utils,
 )
 from ._errors import XferError
-from .backend import get_threads, load_plugin, plugins, set_backend, set_threads, version
+from .backend import get_threads, load_plugin, plugins, set_backend, set_precision, set_threads, version
 from .data import Dataset
 from ._kernels import kernels, register_kernel, unregister_kernel
 from .initializers import Initializer
@@ -38,5 +38,5 @@ __all__ = [
     "Dataset", "Functional", "GradientTape", "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer", "Sequential",
     "Symbol", "Tensor", "Weight", "XferError", "activations", "applications", "backend", "callbacks", "config", "constraints", "get_threads",
     "initializers", "kernels", "layers", "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "plugins", "random", "register_kernel",
-    "regularizers", "saving", "set_backend", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
+    "regularizers", "saving", "set_backend", "set_precision", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
 ]

@@ -122,6 +122,7 @@ PROTOTYPES = {
     "xfer_set_threads": (Status, (c_int32,)),
     "xfer_get_threads": (c_int32, ()),
     "xfer_set_backend": (Status, (c_char_p,)),
+    "xfer_set_precision": (Status, (c_char_p,)),
     "xfer_set_random_seed": (Status, (c_uint64,)),
     "xfer_plugin_load": (Status, (c_char_p,)),
     "xfer_plugins_json": (Status, _TEXT),

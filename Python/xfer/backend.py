@@ -36,6 +36,15 @@ def set_backend(name):
     check(lib.xfer_set_backend(str(name).encode()))
 
 
+def set_precision(name):
+    """"f32" ("float32") or "bf16" ("bfloat16"): how exact products are in models compiled, or run without compile, from now on.
+
+    With "bf16" the factors of convolutions, dense layers and their gradients are rounded to bfloat16, about twice as fast on CPUs
+    with AVX-512 BF16; sums, weights, optimizers, normalization and losses stay float32.
+    """
+    check(lib.xfer_set_precision(str(name).encode()))
+
+
 def set_threads(n):
     """The number of threads; 0 for all cores."""
     check(lib.xfer_set_threads(int(n)))

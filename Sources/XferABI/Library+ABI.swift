@@ -47,6 +47,10 @@ private let version: StaticString = "0.1.0"
   call { try Backend.select(string(name, "name")) }
 }
 
+@c @implementation public func xfer_set_precision(_ name: UnsafePointer<CChar>?) -> xfer_status {
+  call { Precision.current = try Precision(named: string(name, "name")) }
+}
+
 @c @implementation public func xfer_set_random_seed(_ seed: UInt64) -> xfer_status {
   call { RandomSeed.set(seed) }
 }

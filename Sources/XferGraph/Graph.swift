@@ -64,7 +64,10 @@ public final class Graph {
   public var label = ""
   var phase = NodePhase.forward
 
-  public init() {}
+  /// That of its products.
+  public let precision: Precision
+
+  public init(precision: Precision = .float32) { self.precision = precision }
 
   public func shape(_ value: ValueID) -> [Int] { values[value.index].description.shape }
   public func dtype(_ value: ValueID) -> DType { values[value.index].description.dtype }

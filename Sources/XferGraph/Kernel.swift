@@ -47,7 +47,8 @@ extension Graph {
     for (index, input) in node.inputs.enumerated().prefix(64) where constant.contains(root(input)) { mask |= 1 << UInt64(index) }
     return OpSpecification(
       kind: node.kind, attributes: node.attributes, inputs: node.inputs.map { description($0) },
-      outputs: node.outputs.map { description($0) }, constants: mask, label: node.label)
+      outputs: node.outputs.map { description($0) }, constants: mask, precision: precision,
+      label: node.label)
   }
 }
 
@@ -58,6 +59,7 @@ struct OpSpecification {
   let inputs: [TensorDescription]
   let outputs: [TensorDescription]
   let constants: UInt64
+  let precision: Precision
   let label: String
 
   func withDescription<T>(packed: UInt64, _ body: (UnsafePointer<xfer_op_desc>) throws -> T) rethrows -> T {
@@ -67,7 +69,8 @@ struct OpSpecification {
         try attributes.withPointer { attributes in
           var desc = xfer_op_desc(
             struct_size: MemoryLayout<xfer_op_desc>.size, op: kind.rawValue, n_inputs: UInt32(ins.count), n_outputs: UInt32(outs.count),
-            inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed)
+            inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed,
+            precision: precision.rawValue)
           return try body(&desc)
         }
       }

@@ -93,6 +93,8 @@ public final class Plan {
 
   deinit { pointers.deallocate() }
 
+  public var precision: Precision { graph.precision }
+
   /// Bytes of intermediate values and workspace.
   public var peakBytes: Int { memory.bytes + workspaceBytes + 64 }
 

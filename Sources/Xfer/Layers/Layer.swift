@@ -35,6 +35,8 @@ open class Layer {
   public var activityRegularizer: Regularizer?
   /// The penalties on the outputs of the last call on data.
   var callLosses: [Tensor] = []
+  /// That of calls on data.
+  var precision: Precision { .current }
   let eager = EagerPlans()
   /// See ``setCallArguments(_:)``.
   private(set) var callArguments: [String: JSONValue] = [:]

@@ -25,9 +25,10 @@ extension Layer {
     let arguments = callArguments
     let key = EagerPlans.Key(
       inputs: inputs.map(\.description), training: training, taped: taped, flags: flags,
-      arguments: arguments.isEmpty ? "" : JSONValue.object(arguments).text(), backend: Backend.choiceGeneration)
+      arguments: arguments.isEmpty ? "" : JSONValue.object(arguments).text(), backend: Backend.choiceGeneration,
+      precision: precision)
     let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
-      let graph = Graph()
+      let graph = Graph(precision: precision)
       let values = inputs.map { graph.input($0.description) }
       let outputs = try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments))
       return (graph, values, outputs + graph.losses)

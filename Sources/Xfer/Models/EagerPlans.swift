@@ -12,6 +12,7 @@ final class EagerPlans {
     /// The call arguments as text.
     var arguments = ""
     var backend: UInt64
+    var precision: Precision
     /// The state of all layers' configs, which may be changed.
     var settings = Layer.settingsGeneration
   }

@@ -19,6 +19,9 @@ public class Model: Layer {
   /// What `fit` kept of the frozen part, for the next `fit`.
   var featureStores: [Digest: any FeatureStore] = [:]
 
+  /// That of its `compile`; without one, the process'.
+  override var precision: Precision { trainer?.precision ?? .current }
+
   public init(inputs: [SymbolicTensor], outputs: [SymbolicTensor], name: String? = nil) throws {
     guard !inputs.isEmpty, !outputs.isEmpty else { throw XferError.invalid("Model wants at least one input and one output") }
     (self.inputs, self.outputs) = try Self.fromInputs(inputs, outputs)

@@ -6,7 +6,7 @@ extension Model {
   public func plan(batchSize: Int, training: Bool = false) throws -> Plan {
     guard batchSize > 0 else { throw XferError.invalid("batch_size is to be above 0, \(batchSize) was given") }
     if training { return try compiled().plan(batchSize: batchSize) }
-    let graph = Graph()
+    let graph = Graph(precision: precision)
     let values = zip(inputs, try inputShapes(batchSize: batchSize)).map { graph.input(TensorDescription($1, $0.dtype)) }
     var options = Plan.Options()
     options.kept = try emitAll(values, LoweringContext(graph: graph, training: false))
@@ -15,7 +15,7 @@ extension Model {
 }
 
 extension Plan {
-  /// {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n}.
+  /// {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n,"precision":"float32"}.
   public var json: JSONValue {
     let nodes = report().map { node -> JSONValue in
       [
@@ -25,6 +25,6 @@ extension Plan {
         "bytes": .int(node.bytes),
       ]
     }
-    return ["nodes": .array(nodes), "peak_bytes": .int(peakBytes)]
+    return ["nodes": .array(nodes), "peak_bytes": .int(peakBytes), "precision": .string(precision.name)]
   }
 }

@@ -84,6 +84,7 @@ final class FeatureCache {
     let values = Dictionary(places.map { ($0.value, $0.key) }) { first, _ in first }
     var digest = Digest()
     for value in prefix.cut { if let found = values[value].flatMap({ names[$0] }) { digest.combine(found) } }
+    digest.combine(graph.precision.name)
     digest.combine(((try? Backend.ordered()) ?? []).map { "\($0.name) \($0.version)" }.joined(separator: ","))
     return digest
   }
@@ -92,7 +93,7 @@ final class FeatureCache {
   var isCurrent: Bool { zip(prefix.variables, versions).allSatisfy { $0.version == $1 } }
 
   static func lower(_ model: Model, batch: Int, training: Bool) throws -> (graph: Graph, inputs: [ValueID], outputs: [ValueID]) {
-    let graph = Graph()
+    let graph = Graph(precision: model.precision)
     let inputs = model.inputs.map { graph.input(TensorDescription([batch] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype)) }
     return (graph, inputs, try model.emitAll(inputs, LoweringContext(graph: graph, training: training)))
   }

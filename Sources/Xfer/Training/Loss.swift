@@ -116,7 +116,7 @@ open class Loss {
     let inputs = [truth, prediction] + (sampleWeight.map { [$0] } ?? [])
     let key = EagerPlans.Key(
       inputs: inputs.map(\.description), training: false, taped: tape.map { tape in inputs.map { tape.watches($0) } }, flags: [],
-      backend: Backend.choiceGeneration)
+      backend: Backend.choiceGeneration, precision: .float32)
     let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }

@@ -16,6 +16,8 @@ public final class Trainer {
   /// Ends the running `fit` after its current batch, with validation and the epoch's end. Callbacks set it; `fit` begins with false.
   public var stopTraining = false
   let namedMetrics: [NamedMetric]
+  /// The precision at `compile`.
+  let precision = Precision.current
 
   private struct Key: Hashable {
     /// Whether the inputs are the frozen part's outputs.
@@ -188,7 +190,7 @@ public final class Trainer {
   }
 
   private func makeStep(_ key: Key) throws -> Step {
-    var graph = Graph()
+    var graph = Graph(precision: precision)
     var inputs: [ValueID]
     let predictions: [ValueID]
     if key.cut, let cache {

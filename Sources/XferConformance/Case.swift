@@ -119,6 +119,9 @@ func attributeBytes<A: BitwiseCopyable>(_ attributes: A) -> [UInt8] { withUnsafe
 
 func sized<A>(_: A.Type) -> Int { MemoryLayout<A>.size }
 
+/// The ops' names, as reports have them.
+public var conformanceOps: [String] { opNames.map(\.name) }
+
 /// Every op, by number.
 let opNames: [(op: Int, name: String)] = [
   (XFER_OP_MATMUL, "matmul"), (XFER_OP_CONV2D, "conv2d"), (XFER_OP_CONV2D_BACKWARD_INPUT, "conv2d_backward_input"),

@@ -1,6 +1,7 @@
 # Everything here may be run from a fresh checkout; each target sets up what it needs.
 #   make build               the install tree dist/
 #   make test                every test: Swift, C, Python, the command
+#   make conformance         every backend on thousands of random shapes between guard pages (SHAPES=1000 of each op, SEED=1)
 #   make demo                freeze, head, fine-tune on real images
 #   make bench               kernels beside this machine's peak, calls of custom kernels, head training
 #   make bench-peers         the same networks in Xfer, OpenVINO, ONNX Runtime, PyTorch and Keras/TensorFlow (downloads them)
@@ -16,7 +17,7 @@ PREFIX ?= /usr/local
 export XFER_BUILD ?= .build
 export XFER_TEST_BUILD ?= .build/tests
 
-.PHONY: build install setup test demo bench bench-peers parity fuzz lint clean
+.PHONY: build install setup test conformance demo bench bench-peers parity fuzz lint clean
 setup:
 	@Scripts/setup.sh system python
 
@@ -30,6 +31,11 @@ install: build
 
 test:
 	@Scripts/test.sh
+
+conformance:
+	@Scripts/setup.sh system
+	@Scripts/stage.sh dist
+	@Scripts/conformance.sh dist $(SHAPES) $(SEED)
 
 demo:
 	@Scripts/setup.sh system python

@@ -154,14 +154,16 @@ static void matmul(int64_t m, int64_t n, int64_t k, int ta, int tb, int constant
 enum { FORWARD, BACKWARD_INPUT, BACKWARD_KERNEL };
 static const char *directions[] = {"", " dx", " dk"};
 
-static void conv(int depthwise, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+/* groups 0: depthwise, o/c outputs a channel. */
+static void conv_in_groups(int groups, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+  int depthwise = groups == 0;
   int64_t os = same ? (size + stride - 1) / stride : (size - k) / stride + 1;
   int pad = same ? (int)((os - 1) * stride + k - size) : 0;
   if (pad < 0) pad = 0;
   xfer_conv_attributes a = {.struct_size = sizeof a, .stride_h = stride, .stride_w = stride, .dilation_h = 1, .dilation_w = 1,
-                            .pad_top = pad / 2, .pad_bottom = pad - pad / 2, .pad_left = pad / 2, .pad_right = pad - pad / 2, .groups = 1};
+                            .pad_top = pad / 2, .pad_bottom = pad - pad / 2, .pad_left = pad / 2, .pad_right = pad - pad / 2, .groups = depthwise ? 1 : groups};
   xfer_tensor_desc x = tensor(4, n, size, size, c), y = tensor(4, n, os, os, o);
-  xfer_tensor_desc w = depthwise ? tensor(4, k, k, c, 1) : tensor(4, k, k, c, o), bias = tensor(1, o, 1, 1, 1);
+  xfer_tensor_desc w = depthwise ? tensor(4, k, k, c, o / c) : tensor(4, k, k, c / groups, o), bias = tensor(1, o, 1, 1, 1);
   xfer_tensor_desc in[3] = {x, w, bias}, out = y;
   if (direction == BACKWARD_INPUT) in[0] = y, out = x;
   if (direction == BACKWARD_KERNEL) in[1] = y, out = w;
@@ -172,10 +174,15 @@ static void conv(int depthwise, int direction, int64_t n, int64_t size, int64_t 
   int32_t op_number = (depthwise ? XFER_OP_DEPTHWISE_CONV2D : XFER_OP_CONV2D) + direction;
   xfer_op_desc op = {.op = op_number, .n_inputs = direction == FORWARD ? 3 : 2, .n_outputs = 1, .inputs = in, .outputs = &out,
                      .attributes = &a, .constant_inputs = direction == BACKWARD_KERNEL ? 0 : 2};
-  char name[96];
-  snprintf(name, sizeof name, "%s%dx%d%s%s n%ld %ldx%ld %ld->%ld", depthwise ? "dw" : "conv", k, k, stride > 1 ? "/2" : "",
-           directions[direction], (long)n, (long)size, (long)size, (long)c, (long)o);
-  bench(name, &op, 2.0 * n * os * os * k * k * c * (depthwise ? 1 : o));
+  char name[96], in_groups[32] = "";
+  if (groups > 1) snprintf(in_groups, sizeof in_groups, " in %d groups", groups);
+  snprintf(name, sizeof name, "%s%dx%d%s%s n%ld %ldx%ld %ld->%ld%s", depthwise ? "dw" : "conv", k, k, stride > 1 ? "/2" : "",
+           directions[direction], (long)n, (long)size, (long)size, (long)c, (long)o, in_groups);
+  bench(name, &op, 2.0 * n * os * os * k * k * o * (depthwise ? 1 : c / groups));
+}
+
+static void conv(int depthwise, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+  conv_in_groups(depthwise ? 0 : 1, direction, n, size, c, o, k, stride, same, relu);
 }
 
 static void elementwise(const char *name, int32_t number, int inputs, xfer_tensor_desc *in, int outputs, xfer_tensor_desc *out, const void *a) {
@@ -248,6 +255,7 @@ int main(int argc, char **argv) {
     conv(0, d, 32, 18, 728, 728, 1, 1, 1, 1);
     conv(0, d, 32, 36, 256, 728, 1, 2, 1, 0);
     if (d != BACKWARD_INPUT) conv(0, d, 32, 150, 3, 32, 3, 2, 0, 1);
+    if (d != BACKWARD_INPUT) conv(0, d, 8, 224, 3, 64, 7, 2, 1, 1);
     conv(0, d, 32, 74, 32, 64, 3, 1, 0, 1);
     conv(0, d, 8, 28, 128, 128, 3, 1, 1, 1);
     conv(0, d, 8, 56, 64, 128, 3, 2, 1, 1);
@@ -259,6 +267,16 @@ int main(int argc, char **argv) {
     conv(1, d, 32, 72, 128, 128, 3, 1, 1, 0);
     conv(1, d, 1, 9, 728, 728, 3, 1, 1, 0);
     conv(1, d, 32, 56, 144, 144, 3, 2, 1, 1);
+    conv(1, d, 32, 56, 64, 128, 3, 1, 1, 1);
+  }
+  /* ResNeXt-50 32x4d and RegNetX-1.6, -8. */
+  for (int d = FORWARD; d <= BACKWARD_KERNEL; d++) {
+    conv_in_groups(32, d, 8, 56, 128, 128, 3, 1, 1, 1);
+    conv_in_groups(32, d, 8, 56, 256, 256, 3, 2, 1, 1);
+    conv_in_groups(32, d, 8, 14, 512, 512, 3, 1, 1, 1);
+    conv_in_groups(32, d, 8, 7, 1024, 1024, 3, 1, 1, 1);
+    conv_in_groups(17, d, 8, 14, 408, 408, 3, 1, 1, 1);
+    conv_in_groups(6, d, 8, 14, 720, 720, 3, 1, 1, 1);
   }
   elementwise_all();
   return 0;

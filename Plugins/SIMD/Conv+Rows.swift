@@ -17,23 +17,27 @@ struct ConvOp {
   var shape: ConvShape
   var kind: StepKind
   var attributes: xfer_conv_attributes
+  /// Each output channel comes from one input channel: the depthwise ops, and a CONV2D of as many groups as channels.
+  var isDepthwise: Bool
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_conv_attributes.self)?.pointee else { return nil }
     attributes = a
     let d = desc.pointee
     kind = d.steps
+    isDepthwise = d.op >= Int32(XFER_OP_DEPTHWISE_CONV2D) && d.op <= Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
     let forward = d.op == Int32(XFER_OP_CONV2D) || d.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
     let extras = forward ? (a.has_bias != 0 ? 1 : 0) + (a.has_residual != 0 ? 1 : 0) : 0
     guard d.has(2 + extras, 1), d.allFloats else { return nil }
     let made: ConvShape?
+    let groups = isDepthwise ? 1 : Int(a.groups)
     switch d.op {
     case Int32(XFER_OP_CONV2D_BACKWARD_INPUT), Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_INPUT):
-      made = ConvShape(x: d.output(0), kernel: d.input(1), y: d.input(0), a)
+      made = ConvShape(x: d.output(0), kernel: d.input(1), y: d.input(0), a, groups: groups)
     case Int32(XFER_OP_CONV2D_BACKWARD_KERNEL), Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL):
-      made = ConvShape(x: d.input(0), kernel: d.output(0), y: d.input(1), a)
+      made = ConvShape(x: d.input(0), kernel: d.output(0), y: d.input(1), a, groups: groups)
     default:
-      made = ConvShape(x: d.input(0), kernel: d.input(1), y: d.output(0), a)
+      made = ConvShape(x: d.input(0), kernel: d.input(1), y: d.output(0), a, groups: groups)
     }
     guard let made else { return nil }
     shape = made
@@ -41,18 +45,25 @@ struct ConvOp {
     if forward && a.has_residual != 0 && !d.input(1 + extras).isSame(d.output(0)) { return nil }
   }
 
-  /// A dense convolution whose kernel has the channels it needs.
-  static func dense(_ desc: Desc) -> ConvOp? {
-    guard let op = ConvOp(desc), op.attributes.groups == 1 else { return nil }
+  /// CONV2D or a gradient of it, whose kernel has the channels it needs.
+  static func mixing(_ desc: Desc) -> ConvOp? {
+    guard var op = ConvOp(desc), op.shape.channels % op.shape.groups == 0, op.shape.outChannels % op.shape.groups == 0 else { return nil }
     let kernel =
       desc.pointee.op == Int32(XFER_OP_CONV2D_BACKWARD_KERNEL) ? desc.pointee.output(0) : desc.pointee.input(1)
-    return kernel[3] == op.shape.outChannels ? op : nil
+    guard kernel[3] == op.shape.outChannels else { return nil }
+    // Groups are computed in float32: their products are too few to gain by rounding.
+    if op.shape.groups > 1 { op.kind = .floats }
+    // The kernel of one, [kh,kw,1,O], has the order of the other's, [kh,kw,C,O/C].
+    op.isDepthwise = op.shape.groups > 1 && op.shape.groups == op.shape.channels && op.shape.taps <= mostTaps
+    return op
   }
 }
 
 func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
-  guard let op = ConvOp.dense(desc) else { return nil }
+  guard let op = ConvOp.mixing(desc) else { return nil }
+  if op.isDepthwise { return prepareDepthwise(host, desc, workspace) }
   let s = op.shape
+  if op.readsInPlace { return prepareWindowForward(host, desc, op, workspace) }
   let spans = s.readsSpans
   let (tapCount, tapLength) = s.forwardTaps
   var gemm = RowGemm(
@@ -82,11 +93,42 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   }
 }
 
-/// dx = dy * transposed kernel. The pixels of dx fall into strideH*strideW classes by which taps reach them; each class is a
-/// grid of its own with just these taps, so that no product with a zero is made.
+extension ConvShape {
+  /// The pixels of dx fall into strideH*strideW classes by which taps reach them; each class is a grid of its own with just these
+  /// taps, so that no product with a zero is made.
+  func eachPhase(_ body: (RowGrid, UnsafePointer<Tap>, Int) -> Void) {
+    withUnsafeTemporaryAllocation(of: Tap.self, capacity: taps) { list in
+      guard let list = list.baseAddress else { return }
+      for phaseY in 0..<strideH where phaseY < height {
+        for phaseX in 0..<strideW where phaseX < width {
+          var count = 0
+          for t in 0..<taps {
+            let y = phaseY &+ top &- t / kernelWidth &* dilationH
+            let x = phaseX &+ left &- t % kernelWidth &* dilationW
+            if y % strideH != 0 || x % strideW != 0 { continue }
+            list[count] = Tap(y: y / strideH, x: x / strideW, number: t)
+            count += 1
+          }
+          var grid = RowGrid()
+          grid.height = ceilDivide(height &- phaseY, strideH)
+          grid.width = ceilDivide(width &- phaseX, strideW)
+          grid.outStepY = strideH
+          grid.outStepX = strideW
+          grid.outY = phaseY
+          grid.outX = phaseX
+          body(grid, UnsafePointer(list), count)
+        }
+      }
+    }
+  }
+}
+
+/// dx = dy * transposed kernel.
 func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
-  guard let op = ConvOp.dense(desc) else { return nil }
+  guard let op = ConvOp.mixing(desc) else { return nil }
+  if op.isDepthwise { return prepareDepthwise(host, desc, workspace) }
   let s = op.shape
+  if s.groups > 1 { return prepareWindowBackwardInput(host, desc, op, workspace) }
   var gemm = RowGemm(
     batch: s.batch, columns: s.channels, steps: s.taps &* op.kind.steps(s.outChannels), kind: op.kind, depth: s.outChannels)
   gemm.sourceHeight = s.outHeight
@@ -101,43 +143,25 @@ func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMut
   let bytes = gemm.tableBytes(grids: grids, taps: s.taps, tapLength: s.outChannels)
   guard let k = makeKernel(host, kernel, extra: bytes, run: runRowKernel) else { return nil }
   k.pointee.gemm.useTables(extraMemory(k), grids: grids, taps: s.taps, tapLength: s.outChannels)
-  withUnsafeTemporaryAllocation(of: Tap.self, capacity: s.taps) { taps in
-    guard let taps = taps.baseAddress else { return }
-    var pieceEnd = 0
-    var blockEnd = 0
-    for phaseY in 0..<s.strideH where phaseY < s.height {
-      for phaseX in 0..<s.strideW where phaseX < s.width {
-        var count = 0
-        for t in 0..<s.taps {
-          let y = phaseY &+ s.top &- t / s.kernelWidth &* s.dilationH
-          let x = phaseX &+ s.left &- t % s.kernelWidth &* s.dilationW
-          if y % s.strideH != 0 || x % s.strideW != 0 { continue }
-          taps[count] = Tap(y: y / s.strideH, x: x / s.strideW, number: t)
-          count += 1
-        }
-        var grid = RowGrid()
-        grid.height = ceilDivide(s.height &- phaseY, s.strideH)
-        grid.width = ceilDivide(s.width &- phaseX, s.strideW)
-        grid.outStepY = s.strideH
-        grid.outStepX = s.strideW
-        grid.outY = phaseY
-        grid.outX = phaseX
-        k.pointee.gemm.addGrid(
-          grid, taps: taps, tapCount: count, tapLength: s.outChannels, threads: workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
-      }
-    }
+  var pieceEnd = 0
+  var blockEnd = 0
+  s.eachPhase { grid, taps, count in
+    k.pointee.gemm.addGrid(
+      grid, taps: taps, tapCount: count, tapLength: s.outChannels, threads: workers, pieceEnd: &pieceEnd, blockEnd: &blockEnd)
   }
   k.pointee.gemm.chooseBlocking()
   workspace?.pointee = RowKernel.workspace(k)
   return handle(k)
 }
 
-/// B of a dense convolution, for packing it beforehand: forward [taps*C, O], backward the taps' transposes.
+/// B of a convolution, for packing it beforehand: forward [taps*C, O], backward the taps' transposes; of each group its own.
 func convPanels(_ op: ConvOp, backward: Bool, _ kernel: Source) -> PanelSource {
   let s = op.shape
-  if backward {
-    return PanelSource(b: kernel, taps: s.taps, depth: s.outChannels, columns: s.channels, transposed: true, kind: op.kind)
-  }
-  let (count, length) = s.forwardTaps
-  return PanelSource(b: kernel, taps: count, depth: length, columns: s.outChannels, transposed: false, kind: op.kind)
+  let (channels, outChannels) = (s.channels / s.groups, s.outChannels / s.groups)
+  let (count, length) = backward || s.groups > 1 ? (s.taps, backward ? outChannels : channels) : s.forwardTaps
+  var panels = PanelSource(
+    b: kernel, taps: count, depth: length, columns: backward ? channels : outChannels, transposed: backward, kind: op.kind,
+    groups: s.groups)
+  panels.merged = mergedGroups(s.groups, depth: length, columns: panels.columns)
+  return panels
 }

@@ -6,8 +6,13 @@ import CXfer
 /// then added in order. Sums are thus three short chains, and the same for every number of threads.
 
 private struct DepthwiseGradient {
+  /// `channels` are those of dy.
   var shape: ConvShape
+  var multiplier: Int
   var parts: Int
+
+  /// Of one part: its sums, and a row of x with each channel repeated.
+  var partFloats: Int { shape.taps &* shape.channels &+ (multiplier > 1 ? shape.width &* shape.channels : 0) }
 }
 
 private struct GradientRun {
@@ -31,7 +36,7 @@ private let runGradient: Run = { kernel, inputs, outputs, workspace in
   }
   let sums = Source(run.partials)
   run.dkernel.update(from: sums, count: run.size)
-  for part in 1..<(plan.parts > 1 ? plan.parts : 1) { addTo(run.dkernel, sums + part &* run.size, run.size) }
+  for part in 1..<(plan.parts > 1 ? plan.parts : 1) { addTo(run.dkernel, sums + part &* plan.partFloats, run.size) }
   return XFER_OK
 }
 
@@ -39,17 +44,23 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
   let s = run.pointee.plan.shape
   let channels = s.channels
   let size = run.pointee.size
-  let sums = run.pointee.partials + part &* size
+  let sums = run.pointee.partials + part &* run.pointee.plan.partFloats
+  let multiplier = run.pointee.plan.multiplier
+  let rowFloats = s.width &* channels / multiplier
   sums.update(repeating: 0, count: size)
   let rows = s.batch &* s.outHeight
   let slides = s.kernelWidth == 3 && s.dilationW == 1 && s.strideW <= 2
   for row in (part &* rows / run.pointee.plan.parts)..<((part &+ 1) &* rows / run.pointee.plan.parts) {
     let dy = run.pointee.dy + row &* s.outWidth &* channels
-    let image = run.pointee.x + row / s.outHeight &* s.height &* s.width &* channels
+    let image = run.pointee.x + row / s.outHeight &* s.height &* rowFloats
     for ky in 0..<s.kernelHeight {
       let y = row % s.outHeight &* s.strideH &- s.top &+ ky &* s.dilationH
       if y < 0 || y >= s.height { continue }
-      let x = image + y &* s.width &* channels
+      var x = image + y &* rowFloats
+      if multiplier > 1 {
+        repeatEach(x, rowFloats, multiplier, to: sums + size)
+        x = Source(sums + size)
+      }
       let to = sums + ky &* s.kernelWidth &* channels
       var c = 0
       if slides {
@@ -71,9 +82,7 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
   let channels = s.channels
   for kx in 0..<s.kernelWidth {
     let origin = kx &* s.dilationW &- s.left
-    let first = origin < 0 ? ceilDivide(-origin, s.strideW) : 0
-    var end = origin < s.width ? (s.width &- 1 &- origin) / s.strideW &+ 1 : 0
-    if end > s.outWidth { end = s.outWidth }
+    let (first, end) = s.outColumns(kx)
     if first >= end { continue }
     var a = x + (first &* s.strideW &+ origin) &* channels
     var b = dy + first &* channels
@@ -152,7 +161,8 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
 func prepareDepthwiseBackwardKernel(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = ConvOp.depthwise(desc) else { return nil }
   let rows = op.shape.batch &* op.shape.outHeight
-  let plan = DepthwiseGradient(shape: op.shape, parts: rows < 32 ? rows : 32)
-  workspace?.pointee = aligned(plan.parts &* op.shape.taps &* op.shape.channels &* 4)
+  var plan = DepthwiseGradient(shape: op.shape, multiplier: op.shape.outChannels / op.shape.channels, parts: rows < 32 ? rows : 32)
+  plan.shape.channels = op.shape.outChannels
+  workspace?.pointee = aligned(plan.parts &* plan.partFloats &* 4)
   return makeKernel(host, plan, run: runGradient).map { handle($0) }
 }

@@ -1,6 +1,6 @@
 import CXfer
 
-/// DEPTHWISE_CONV2D with one output a channel, and its input gradient. With stride 1 the gradient is the same
+/// DEPTHWISE_CONV2D and its input gradient. With stride 1 the gradient is the same
 /// convolution with the kernel turned round; with larger strides each pixel lists the taps that reach it.
 
 struct Depthwise {
@@ -10,7 +10,9 @@ struct Depthwise {
   var width = 0
   var outHeight = 0
   var outWidth = 0
+  /// Those of the kernel. The image, or in a gradient the result, has a `multiplier`-th of them.
   var channels = 0
+  var multiplier = 1
   var kernelHeight = 0
   var kernelWidth = 0
   /// x = out*stride + tap*dilation - pad
@@ -22,20 +24,31 @@ struct Depthwise {
   var left = 0
   /// The taps are those of the forward op seen from its input: out + pad = x*stride + tap*dilation.
   var isTransposed = false
+  /// The op is a gradient: its result has the fewer channels.
+  var isGradient = false
   /// The kernel is turned round into the workspace first.
   var turnsKernel = false
   var hasBias = false
   var hasResidual = false
   var activation = xfer_activation()
+  var workers = 1
 
   var taps: Int { kernelHeight &* kernelWidth }
+  /// Channels of the tensor read, and of the tensor written.
+  var inChannels: Int { isGradient ? channels : channels / multiplier }
+  var outChannels: Int { isGradient ? channels / multiplier : channels }
+
+  var turnedBytes: Int { turnsKernel ? aligned(taps &* channels &* 4) : 0 }
+  /// Of one worker: the rows of a window with each channel repeated, or a row of a gradient that is to be summed.
+  var rowBytes: Int { multiplier == 1 ? 0 : aligned((isGradient ? outWidth : kernelHeight &* width) &* channels &* 4) }
 }
 
 extension Depthwise {
   /// The forward op.
   init(_ s: ConvShape, _ activation: xfer_activation) {
     batch = s.batch
-    channels = s.channels
+    channels = s.outChannels
+    multiplier = s.outChannels / s.channels
     (height, width, outHeight, outWidth) = (s.height, s.width, s.outHeight, s.outWidth)
     (kernelHeight, kernelWidth) = (s.kernelHeight, s.kernelWidth)
     (strideH, strideW, dilationH, dilationW) = (s.strideH, s.strideW, s.dilationH, s.dilationW)
@@ -51,6 +64,9 @@ private struct DepthwiseRun {
   var bias: Source?
   var residual: Source?
   var y: Target
+  var host: Host
+  var scratch: Scratch
+  var failed = false
 }
 
 /// Pointers for one pixel's taps: windows beyond this are declined.
@@ -61,7 +77,8 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   let plan = payload(kernel, Depthwise.self).pointee
   var run = DepthwiseRun(
     plan: plan, x: floats(inputs[0]), kernel: floats(inputs[1]), bias: plan.hasBias ? floats(inputs[2]) : nil,
-    residual: plan.hasResidual ? floats(inputs[plan.hasBias ? 3 : 2]) : nil, y: floats(outputs[0]))
+    residual: plan.hasResidual ? floats(inputs[plan.hasBias ? 3 : 2]) : nil, y: floats(outputs[0]), host: host,
+    scratch: Scratch(base: (workspace ?? kernel) + plan.turnedBytes, bytes: plan.rowBytes, workers: plan.workers))
   if plan.turnsKernel {
     let turned = floats(workspace)
     for t in 0..<plan.taps {
@@ -71,16 +88,24 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   }
   // Rows of about 32 KB and more are pieces of their own; the division does not touch the result.
   let grain = ceilDivide(8192, plan.outWidth &* plan.channels)
-  parallel(host, count: plan.batch &* plan.outHeight, grain: grain, &run) { context, begin, end, _ in
+  parallel(host, count: plan.batch &* plan.outHeight, grain: grain, &run) { context, begin, end, worker in
     let run = context.unsafelyUnwrapped.assumingMemoryBound(to: DepthwiseRun.self)
+    let repeats = run.pointee.plan.multiplier > 1
+    let memory = repeats ? run.pointee.scratch.take(run.pointee.host, worker) : nil
+    if repeats && memory == nil {
+      run.pointee.failed = true
+      return
+    }
     withUnsafeTemporaryAllocation(of: Source.self, capacity: 2 &* mostTaps) { pointers in
       guard let pointers = pointers.baseAddress else { return }
       for row in begin..<end {
-        if run.pointee.plan.isTransposed { transposedRow(run, Int(row), pointers) } else { forwardRow(run, Int(row), pointers) }
+        let own = memory?.assumingMemoryBound(to: Float.self)
+        if run.pointee.plan.isGradient { gradientRow(run, Int(row), pointers, own) } else { forwardRow(run, Int(row), pointers, own) }
       }
     }
+    if let memory { run.pointee.scratch.giveBack(run.pointee.host, worker, memory) }
   }
-  return XFER_OK
+  return run.failed ? fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a worker's rows") : XFER_OK
 }
 
 private func epilogue(_ run: UnsafeMutablePointer<DepthwiseRun>, _ at: Int) -> PixelEpilogue {
@@ -104,16 +129,52 @@ private func activateRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ y: Target)
   return (first, end)
 }
 
-private func forwardRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
-  let plan = run.pointee.plan
+/// `own`: with a multiplier above 1, room for the rows of a window.
+private func forwardRow(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
+) {
+  var plan = run.pointee.plan
   let at = row &* plan.outWidth &* plan.channels
-  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
-  withUnsafePointer(to: &run.pointee.plan) {
+  let rowFloats = plan.width &* plan.inChannels
+  var image = run.pointee.x + row / plan.outHeight &* plan.height &* rowFloats
+  var y = row % plan.outHeight
+  if let own {
+    // The window's rows within the image become an image of their own.
+    let origin = y &* plan.strideH &- plan.top
+    let rows = inside(origin, plan.dilationH, plan.kernelHeight, plan.height)
+    for ky in rows.first..<rows.end {
+      repeatEach(
+        image + (origin &+ ky &* plan.dilationH) &* rowFloats, rowFloats, plan.multiplier,
+        to: own + (ky &- rows.first) &* plan.width &* plan.channels)
+    }
+    image = Source(own)
+    (y, plan.height, plan.top, plan.dilationH) = (0, rows.end &- rows.first, rows.first, 1)
+  }
+  withUnsafePointer(to: plan) {
     depthwiseRow(
-      AsIs.self, $0, image, run.pointee.kernel, row: row % plan.outHeight, from: 0, to: plan.outWidth, channels: 0, plan.channels,
+      AsIs.self, $0, image, run.pointee.kernel, row: y, from: 0, to: plan.outWidth, channels: 0, plan.channels,
       run.pointee.y + at, epilogue(run, at), pointers)
   }
   activateRow(run, run.pointee.y + at)
+}
+
+/// `own`: with a multiplier above 1, room for a row before it is summed.
+private func gradientRow(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
+) {
+  let plan = run.pointee.plan
+  let result = run.pointee.y + row &* plan.outWidth &* plan.outChannels
+  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
+  if plan.isTransposed {
+    transposedRow(run, image, row % plan.outHeight, pointers, to: own ?? result)
+  } else {
+    withUnsafePointer(to: &run.pointee.plan) {
+      depthwiseRow(
+        AsIs.self, $0, image, run.pointee.kernel, row: row % plan.outHeight, from: 0, to: plan.outWidth, channels: 0, plan.channels,
+        own ?? result, epilogue(run, 0), pointers)
+    }
+  }
+  if let own { sumEach(Source(own), plan.outWidth &* plan.outChannels, plan.multiplier, to: result) }
 }
 
 /// Output pixels [from, to) of one row, `count` of their channels from `first` on, into y: one pixel every `count` floats. `epilogue` is that of
@@ -182,11 +243,12 @@ private func forwardRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _
   }
 }
 
-private func transposedRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>) {
+private func transposedRow(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ image: Source, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, to result: Target
+) {
   let plan = run.pointee.plan
   let channels = plan.channels
-  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* channels
-  let originY = row % plan.outHeight &+ plan.top
+  let originY = row &+ plan.top
   for x in 0..<plan.outWidth {
     var taps = 0
     for ky in 0..<plan.kernelHeight {
@@ -200,18 +262,19 @@ private func transposedRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int
         taps &+= 1
       }
     }
-    let at = (row &* plan.outWidth &+ x) &* channels
-    depthwisePixel(AsIs.self, pointers, pointers + mostTaps, taps, count: channels, run.pointee.y + at, epilogue(run, at))
+    depthwisePixel(
+      AsIs.self, pointers, pointers + mostTaps, taps, count: channels, result + x &* channels, epilogue(run, 0))
   }
 }
 
 extension ConvOp {
-  /// A depthwise convolution that gives one output a channel.
+  /// A depthwise convolution, or one of as many groups as channels, which is the same.
   static func depthwise(_ desc: Desc) -> ConvOp? {
-    guard let op = ConvOp(desc) else { return nil }
+    if let op = mixing(desc), op.isDepthwise { return op }
+    guard let op = ConvOp(desc), op.isDepthwise else { return nil }
     let isKernelGradient = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
     let kernel = isKernelGradient ? desc.pointee.output(0) : desc.pointee.input(1)
-    guard kernel[3] == 1, op.shape.outChannels == op.shape.channels, op.shape.taps <= mostTaps else { return nil }
+    guard op.shape.outChannels == op.shape.channels &* kernel[3], op.shape.taps <= mostTaps else { return nil }
     return op
   }
 }
@@ -219,21 +282,23 @@ extension ConvOp {
 func prepareDepthwise(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = ConvOp.depthwise(desc) else { return nil }
   let s = op.shape
-  let forward = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
+  let forward = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D) || desc.pointee.op == Int32(XFER_OP_CONV2D)
   var plan = Depthwise(s, forward ? op.attributes.activation : xfer_activation())
+  plan.workers = threads(host)
   if forward {
     plan.hasBias = op.attributes.has_bias != 0
     plan.hasResidual = op.attributes.has_residual != 0
   } else {
+    plan.isGradient = true
     (plan.height, plan.width, plan.outHeight, plan.outWidth) = (s.outHeight, s.outWidth, s.height, s.width)
     if s.strideH == 1 && s.strideW == 1 {
       plan.turnsKernel = true
       plan.top = (s.kernelHeight &- 1) &* s.dilationH &- s.top
       plan.left = (s.kernelWidth &- 1) &* s.dilationW &- s.left
-      workspace?.pointee = aligned(s.taps &* s.channels &* 4)
     } else {
       plan.isTransposed = true
     }
   }
+  workspace?.pointee = plan.turnedBytes &+ plan.workers &* plan.rowBytes
   return makeKernel(host, plan, run: runDepthwise).map { handle($0) }
 }

@@ -6,7 +6,7 @@ private func isSupported(_ desc: Desc) -> Bool {
   switch Int(desc.pointee.op) {
   case XFER_OP_MATMUL: MatmulShape(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_CONV2D, XFER_OP_CONV2D_BACKWARD_INPUT, XFER_OP_CONV2D_BACKWARD_KERNEL:
-    ConvOp.dense(desc).map { isKnown($0.attributes.activation) } ?? false
+    ConvOp.mixing(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_DEPTHWISE_CONV2D, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_INPUT, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL:
     ConvOp.depthwise(desc).map { isKnown($0.attributes.activation) } ?? false
   case XFER_OP_SEPARABLE_CONV2D: SeparableOp(desc) != nil

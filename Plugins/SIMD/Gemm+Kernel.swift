@@ -58,14 +58,17 @@ struct TileCall {
       left = segment.pointee.length
     }
   }
-  let column = call.pointee.column
-  if call.pointee.epilogue.accumulates { tile.addEach(call.pointee.c, 0, column) }
-  if let bias = call.pointee.epilogue.bias { tile.addAll(T.Row.floats(bias + column)) }
-  if let residual = call.pointee.residual { tile.addEach(residual, 0, column) }
-  if call.pointee.epilogue.clamps {
-    tile.clamp(splat(call.pointee.epilogue.low), splat(call.pointee.epilogue.high))
-  }
-  tile.store(call.pointee.c, 0, column)
+  finishTile(&tile, call.pointee)
+}
+
+/// From the registers to memory, by way of the epilogue.
+@inline(__always) func finishTile<T: TileRows>(_ tile: inout T, _ call: TileCall) {
+  let column = call.column
+  if call.epilogue.accumulates { tile.addEach(call.c, 0, column) }
+  if let bias = call.epilogue.bias { tile.addAll(T.Row.floats(bias + column)) }
+  if let residual = call.residual { tile.addEach(residual, 0, column) }
+  if call.epilogue.clamps { tile.clamp(splat(call.epilogue.low), splat(call.epilogue.high)) }
+  tile.store(call.c, 0, column)
 }
 
 @inline(__always) func runTile<R: TileRow>(_ row: R.Type, rows: Int, _ call: UnsafePointer<TileCall>) {
@@ -115,12 +118,24 @@ struct TileCall {
   rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>
 ) {
   let asked = call.pointee
-  call.pointee.c = spillRows
-  call.pointee.column = 0
-  call.pointee.residual = nil
-  call.pointee.epilogue = Epilogue()
+  call.pointee.spill(to: spillRows)
   if columns > lanes { runWideTile(rows: rows, call) } else { runNarrowTile(rows: rows, call) }
   call.pointee = asked
+  finishSpilled(rows: rows, columns: columns, asked, spillRows: spillRows)
+}
+
+extension TileCall {
+  /// Sends the bare sums of the tile to `rows`.
+  @inline(__always) mutating func spill(to rows: UnsafePointer<Target>) {
+    c = rows
+    column = 0
+    residual = nil
+    epilogue = Epilogue()
+  }
+}
+
+/// From a spilled tile to memory, by way of the epilogue of `asked`.
+func finishSpilled(rows: Int, columns: Int, _ asked: TileCall, spillRows: UnsafePointer<Target>) {
   for i in 0..<rows {
     var j = 0
     while j < columns {

@@ -31,7 +31,9 @@ struct OuterGemm {
   var dilationX = 1
   var top = 0
   var left = 0
+  /// Of one group: so many pieces of a pixel of A times so many of B, each group for itself.
   var columns: Int
+  var groups = 1
   var kind = StepKind.floats
   var transposedB = false
   var hasBias = false
@@ -48,6 +50,8 @@ struct OuterGemm {
   var tilesPerPiece: Int { ceilDivide(pieceLength, maxTileRows) }
   var tiles: Int { pieces &* tilesPerPiece }
   var sourceFloats: Int { batch &* sourceHeight &* sourceWidth &* depth }
+  /// Floats of a row of B and of C, all groups side by side.
+  var pitch: Int { groups &* columns }
   var partialBytes: Int { aligned((positionParts &- 1) &* rows &* columns &* 4) }
   var workspaceBytes: Int { partialBytes &+ workers &* OuterScratch.bytes(self) }
 
@@ -84,8 +88,10 @@ private struct OuterRun {
   var scratch: Scratch
   var failed = false
 
-  func target(_ part: Int) -> Target {
-    part == 0 ? output : partials + (part &- 1) &* plan.pointee.rows &* plan.pointee.columns
+  /// Where row `row` of a part's sums begins: in C, or one after another in the workspace.
+  func target(_ part: Int, row: Int) -> Target {
+    part == 0
+      ? output + row &* plan.pointee.pitch : partials + ((part &- 1) &* plan.pointee.rows &+ row) &* plan.pointee.columns
   }
 }
 
@@ -131,13 +137,17 @@ let runOuterGemm: Run = { kernel, inputs, outputs, workspace in
   let scratch = Scratch(
     base: workspace + plan.pointee.partialBytes, bytes: OuterScratch.bytes(plan.pointee), workers: plan.pointee.workers)
   let floatsC = plan.pointee.rows &* plan.pointee.columns
+  let groups = plan.pointee.groups
   let bias = plan.pointee.hasBias ? floats(inputs[2]) : nil
   let residual = plan.pointee.hasResidual ? floats(inputs[plan.pointee.hasBias ? 3 : 2]) : nil
-  for i in 0..<plan.pointee.repeats {
+  for i in 0..<(plan.pointee.repeats &* groups) {
+    // Products of their own one after another in memory, or groups side by side.
+    let (product, group) = (i / groups, i % groups)
     var run = OuterRun(
-      host: host, plan: plan, a: floats(inputs[0]) + i &* plan.pointee.sourceFloats,
-      b: floats(inputs[1]) + i &* plan.pointee.positions &* plan.pointee.columns, bias: bias,
-      residual: residual.map { $0 + i &* floatsC }, output: floats(outputs[0]) + i &* floatsC,
+      host: host, plan: plan, a: floats(inputs[0]) + (product &* plan.pointee.sourceFloats &+ group &* plan.pointee.pieceLength),
+      b: floats(inputs[1]) + (product &* plan.pointee.positions &* plan.pointee.pitch &+ group &* plan.pointee.columns), bias: bias,
+      residual: residual.map { $0 + product &* floatsC },
+      output: floats(outputs[0]) + (product &* floatsC &+ group &* plan.pointee.columns),
       partials: workspace.assumingMemoryBound(to: Float.self), scratch: scratch)
     parallel(host, count: plan.pointee.positionParts &* plan.pointee.tileParts, grain: 1, &run) { context, begin, end, worker in
       let run = context.unsafelyUnwrapped.assumingMemoryBound(to: OuterRun.self)
@@ -183,11 +193,12 @@ private func packB(_ run: UnsafePointer<OuterRun>, _ begin: Int, _ count: Int, _
   let columns = run.pointee.plan.pointee.columns
   let column = panel &* panelWidth
   let width = columns &- column < panelWidth ? columns &- column : panelWidth
-  let transposed = run.pointee.plan.pointee.transposedB
-  let positions = run.pointee.plan.pointee.positions
+  let plan = run.pointee.plan
+  let transposed = plan.pointee.transposedB
+  let stride = transposed ? plan.pointee.positions : plan.pointee.pitch
   packPanelOfB(
-    run.pointee.plan.pointee.kind, run.pointee.b + (transposed ? column &* positions &+ begin : begin &* columns &+ column),
-    stride: transposed ? positions : columns, transposed: transposed, count: count, width: width, to: to)
+    plan.pointee.kind, run.pointee.b + (transposed ? column &* stride &+ begin : begin &* stride &+ column), stride: stride,
+    transposed: transposed, count: count, width: width, to: to)
 }
 
 private func runTiles(
@@ -198,16 +209,18 @@ private func runTiles(
   let columns = plan.pointee.columns
   let perPiece = plan.pointee.tilesPerPiece
   let length = plan.pointee.pieceLength
-  let output = run.pointee.target(part)
+  // Packing pays where a tile meets more than two panels.
+  let kind = plan.pointee.kind
+  let inPlace = kind == .floats && panelCount(columns) <= 2
   var epilogue = Epilogue()
   epilogue.accumulates = !isFirst
-  let kind = plan.pointee.kind
   var segment = Segment(offset: 0, length: kind.steps(count))
   var located = -1
   withUnsafePointer(to: &segment) { segment in
     var call = TileCall(
       a: Source(scratch.tile), b: Source(scratch.panels), segments: segment, segmentCount: 1, c: UnsafePointer(scratch.rows),
       column: 0, residual: nil, epilogue: epilogue, pairs: kind == .pairs)
+    var scattered = ScatteredCall(tile: call, rows: UnsafePointer(scratch.source), column: 0)
     for tile in firstTile..<endTile {
       let piece = tile / perPiece
       if piece != located {
@@ -216,12 +229,18 @@ private func runTiles(
       }
       let row = tile % perPiece &* length / perPiece
       let rows = (tile % perPiece &+ 1) &* length / perPiece &- row
-      packTileAcross(kind, scratch.source, column: row, count: count, width: rows, to: scratch.tile)
-      for i in 0..<rows { scratch.rows[i] = output + (piece &* length &+ row &+ i) &* columns }
+      if !inPlace { packTileAcross(kind, scratch.source, column: row, count: count, width: rows, to: scratch.tile) }
+      for i in 0..<rows { scratch.rows[i] = run.pointee.target(part, row: piece &* length &+ row &+ i) }
       for panel in firstPanel..<endPanel {
         call.b = Source(scratch.panels + (panel &- firstPanel) &* positionBlock &* panelWidth)
         call.column = panel &* panelWidth
-        runTile(rows: rows, columns: columns &- call.column, &call, spillRows: scratch.spill)
+        if inPlace {
+          scattered.tile = call
+          scattered.column = row
+          runInPlace(rows: rows, columns: columns &- call.column, &scattered, spillRows: scratch.spill)
+        } else {
+          runTile(rows: rows, columns: columns &- call.column, &call, spillRows: scratch.spill)
+        }
       }
     }
   }
@@ -233,40 +252,53 @@ private func locate(_ run: UnsafePointer<OuterRun>, _ piece: Int, _ begin: Int, 
   let sourceWidth = plan.pointee.sourceWidth
   let depth = plan.pointee.depth
   let span = plan.pointee.span
+  let stepX = plan.pointee.stepX
   let tapY = piece / plan.pointee.perKernelRow &* plan.pointee.dilationY &- plan.pointee.top
   let tapX = piece % plan.pointee.perKernelRow &* plan.pointee.dilationX &- plan.pointee.left
+  // The columns whose piece lies wholly within a row of the image.
+  let firstInside = tapX < 0 ? ceilDivide(-tapX, stepX) : 0
+  let room = sourceWidth &- span &- tapX
+  let endInside = room < 0 ? 0 : room / stepX &+ 1
   let perImage = plan.pointee.height &* plan.pointee.width
   var n = begin / perImage
   var y = (begin % perImage) / plan.pointee.width
   var x = begin % plan.pointee.width
-  for i in 0..<count {
+  var i = 0
+  while i < count {
+    // The rest of this row, or of the block.
+    let rest = plan.pointee.width &- x < count &- i ? plan.pointee.width &- x : count &- i
     let sourceY = y &* plan.pointee.stepY &+ tapY
-    let sourceX = x &* plan.pointee.stepX &+ tapX
-    if sourceY < 0 || sourceY >= plan.pointee.sourceHeight || sourceX >= sourceWidth || sourceX &+ span <= 0 {
-      scratch.source[i] = UnsafePointer(plan.pointee.zeros)
+    if sourceY < 0 || sourceY >= plan.pointee.sourceHeight {
+      for k in 0..<rest { scratch.source[i &+ k] = UnsafePointer(plan.pointee.zeros) }
     } else {
       let row = run.pointee.a + (n &* plan.pointee.sourceHeight &+ sourceY) &* sourceWidth &* depth
-      if sourceX >= 0 && sourceX &+ span <= sourceWidth {
-        scratch.source[i] = row + sourceX &* depth
-      } else {
-        let to = scratch.spans + i &* plan.pointee.pieceLength
-        for s in 0..<span {
-          let inside = sourceX &+ s >= 0 && sourceX &+ s < sourceWidth
-          for c in 0..<depth { to[s &* depth &+ c] = inside ? row[(sourceX &+ s) &* depth &+ c] : 0 }
-        }
-        scratch.source[i] = Source(to)
+      for k in 0..<rest {
+        let column = x &+ k
+        let sourceX = column &* stepX &+ tapX
+        scratch.source[i &+ k] =
+          column >= firstInside && column < endInside
+          ? row + sourceX &* depth : edge(plan, row, sourceX, to: scratch.spans + (i &+ k) &* plan.pointee.pieceLength)
       }
     }
-    x &+= 1
-    if x == plan.pointee.width {
-      x = 0
-      y &+= 1
-      if y == plan.pointee.height {
-        y = 0
-        n &+= 1
-      }
+    i &+= rest
+    x = 0
+    y &+= 1
+    if y == plan.pointee.height {
+      y = 0
+      n &+= 1
     }
   }
+}
+
+/// A piece that begins or ends outside its row of the image, put together with its zeros in `to`; or nothing but zeros.
+@inline(never) private func edge(_ plan: UnsafePointer<OuterGemm>, _ row: Source, _ sourceX: Int, to: Target) -> Source {
+  let (sourceWidth, depth, span) = (plan.pointee.sourceWidth, plan.pointee.depth, plan.pointee.span)
+  if sourceX >= sourceWidth || sourceX &+ span <= 0 { return UnsafePointer(plan.pointee.zeros) }
+  for s in 0..<span {
+    let inside = sourceX &+ s >= 0 && sourceX &+ s < sourceWidth
+    for c in 0..<depth { to[s &* depth &+ c] = inside ? row[(sourceX &+ s) &* depth &+ c] : 0 }
+  }
+  return Source(to)
 }
 
 /// Adds the parts in order, then bias, residual and activation.
@@ -281,9 +313,9 @@ private func finish(_ run: inout OuterRun) {
     let columns = plan.pointee.columns
     for row in Int(begin)..<Int(end) {
       let at = row &* columns
-      let to = run.pointee.output + at
+      let to = run.pointee.target(0, row: row)
       for part in 1..<(plan.pointee.positionParts < 1 ? 1 : plan.pointee.positionParts) {
-        addTo(to, Source(run.pointee.target(part) + at), columns)
+        addTo(to, Source(run.pointee.target(part, row: row)), columns)
       }
       if let bias = run.pointee.bias { addTo(to, bias, columns) }
       if let residual = run.pointee.residual { addTo(to, residual + at, columns) }
@@ -326,12 +358,17 @@ func prepareTransposedMatmul(_ host: Host, _ s: MatmulShape, _ workspace: Unsafe
 
 /// dkernel[tap, c, o] = sum over output pixels of x[pixel of the tap, c] * dy[pixel, o].
 func prepareConvBackwardKernel(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
-  guard let op = ConvOp.dense(desc) else { return nil }
+  guard let op = ConvOp.mixing(desc) else { return nil }
+  if op.isDepthwise { return prepareDepthwiseBackwardKernel(host, desc, workspace) }
   let s = op.shape
-  let spans = s.readsSpans
+  if mergedGroups(s.groups, depth: s.channels / s.groups, columns: s.outChannels / s.groups) > 1 {
+    return prepareNarrowKernelGradient(host, s, workspace)
+  }
+  let spans = s.groups == 1 && s.readsSpans
   var plan = OuterGemm(
-    depth: s.channels, pieces: spans ? s.kernelHeight : s.taps, pieceLength: spans ? s.kernelWidth &* s.channels : s.channels,
-    columns: s.outChannels, workers: threads(host))
+    depth: s.channels, pieces: spans ? s.kernelHeight : s.taps,
+    pieceLength: spans ? s.kernelWidth &* s.channels : s.channels / s.groups, columns: s.outChannels / s.groups, groups: s.groups,
+    workers: threads(host))
   plan.kind = op.kind
   plan.batch = s.batch
   plan.height = s.outHeight

@@ -103,30 +103,56 @@ let packSlack = 16
 /// Panels of a matrix with `columns` columns.
 @inline(__always) func panelCount(_ columns: Int) -> Int { (columns &+ panelWidth &- 1) / panelWidth }
 
-/// A whole B: `taps` matrices one after another along the steps. Panels lie one after another, each
+/// A whole B: `taps` matrices one after another along the steps. Panels lie one after another, those of a group together, each
 /// [steps][panelWidth].
 struct PanelSource {
   var b: Source
   var taps = 1
   /// Floats of one tap along the summed dimension.
   var depth: Int
+  /// Of one group.
   var columns: Int
   /// The matrices are [columns][depth] instead of [depth][columns].
   var transposed: Bool
   var kind = StepKind.floats
+  /// Matrices side by side in one of `groups` times the row.
+  var groups = 1
+  /// Above 1: a panel is one register wide, of floats, and holds the columns of so many groups; see Window+Narrow.
+  var merged = 1
 
   var steps: Int { taps &* kind.steps(depth) }
-  var packedFloats: Int { panelCount(columns) &* steps &* panelWidth }
+  var panels: Int { merged > 1 ? ceilDivide(groups, merged) : groups &* panelCount(columns) }
+  var packedFloats: Int { panels &* steps &* (merged > 1 ? lanes : panelWidth) }
+
+  /// The float of one step of one tap of a group's column.
+  private func element(_ tap: Int, _ step: Int, _ group: Int, _ column: Int) -> Float {
+    let matrix = b + tap &* depth &* columns &* groups
+    return transposed
+      ? matrix[column &* depth &* groups &+ group &* depth &+ step] : matrix[step &* columns &* groups &+ group &* columns &+ column]
+  }
+
+  private func packMerged(_ panel: Int, to packed: Target) {
+    let to = packed + panel &* steps &* lanes
+    for step in 0..<steps {
+      for lane in 0..<lanes {
+        let group = panel &* merged &+ lane / columns
+        let isColumn = lane < merged &* columns && group < groups
+        to[step &* lanes &+ lane] = isColumn ? element(step / depth, step % depth, group, lane % columns) : 0
+      }
+    }
+  }
 
   func packPanel(_ panel: Int, to packed: Target) {
-    let column = panel &* panelWidth
+    if merged > 1 { return packMerged(panel, to: packed) }
+    let group = panel / panelCount(columns)
+    let column = panel % panelCount(columns) &* panelWidth
     let width = columns &- column < panelWidth ? columns &- column : panelWidth
     for tap in 0..<taps {
-      let from = b + tap &* depth &* columns
+      let from = b + (tap &* depth &* columns &* groups &+ group &* (transposed ? depth : columns))
+      let stride = groups &* (transposed ? depth : columns)
       let to = packed + (panel &* steps &+ tap &* kind.steps(depth)) &* panelWidth
       packPanelOfB(
-        kind, from + column &* (transposed ? depth : 1), stride: transposed ? depth : columns, transposed: transposed, count: depth,
-        width: width, to: to)
+        kind, from + column &* (transposed ? stride : 1), stride: stride, transposed: transposed, count: depth, width: width, to: to)
     }
   }
 }

@@ -96,7 +96,7 @@ struct PanelPacking {
   var packed: Target
 
   mutating func execute(_ host: Host) {
-    parallel(host, count: panelCount(source.columns), grain: 1, &self) { context, begin, end, _ in
+    parallel(host, count: source.panels, grain: 1, &self) { context, begin, end, _ in
       let job = context.unsafelyUnwrapped.assumingMemoryBound(to: PanelPacking.self)
       for panel in begin..<end { job.pointee.source.packPanel(Int(panel), to: job.pointee.packed) }
     }

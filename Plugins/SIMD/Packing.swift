@@ -10,10 +10,9 @@ private func panels(_ desc: Desc, _ input: UInt32, _ source: Source) -> PanelSou
   case XFER_OP_MATMUL:
     guard let s = MatmulShape(desc), s.packs else { return nil }
     return PanelSource(b: source, depth: s.k, columns: s.n, transposed: s.transposeB, kind: s.kind)
-  case XFER_OP_CONV2D:
-    return ConvOp.dense(desc).map { convPanels($0, backward: false, source) }
-  case XFER_OP_CONV2D_BACKWARD_INPUT:
-    return ConvOp.dense(desc).map { convPanels($0, backward: true, source) }
+  case XFER_OP_CONV2D, XFER_OP_CONV2D_BACKWARD_INPUT:
+    guard let op = ConvOp.mixing(desc), !op.isDepthwise else { return nil }
+    return convPanels(op, backward: desc.pointee.op == Int32(XFER_OP_CONV2D_BACKWARD_INPUT), source)
   default:
     return nil
   }
@@ -34,6 +33,8 @@ func packSize(_ desc: Desc?, _ input: UInt32, _ layout: UnsafeMutablePointer<UIn
   mix(p.columns)
   mix(p.transposed ? 1 : 0)
   mix(p.kind.unit)
+  mix(p.groups)
+  mix(p.merged)
   mix(panelWidth)
   layout?.pointee = key
   return p.packedFloats &* 4
@@ -41,6 +42,6 @@ func packSize(_ desc: Desc?, _ input: UInt32, _ layout: UnsafeMutablePointer<UIn
 
 func packInput(_ desc: Desc?, _ input: UInt32, _ source: UnsafeRawPointer?, _ packed: UnsafeMutableRawPointer?) -> xfer_status {
   guard let desc, let source, let packed, let p = panels(desc, input, floats(source)) else { return XFER_E_INVALID_ARGUMENT }
-  for panel in 0..<panelCount(p.columns) { p.packPanel(panel, to: floats(packed)) }
+  for panel in 0..<p.panels { p.packPanel(panel, to: floats(packed)) }
   return XFER_OK
 }

@@ -72,12 +72,13 @@ struct ConvShape {
   var dilationW = 1
   var top = 0
   var left = 0
+  var groups = 1
 
   var taps: Int { kernelHeight &* kernelWidth }
 
-  /// From the image, the kernel, the result and the attributes; nil when they do not belong together.
-  init?(x: xfer_tensor_desc, kernel: xfer_tensor_desc, y: xfer_tensor_desc, _ a: xfer_conv_attributes) {
-    guard x.rank == 4, kernel.rank == 4, y.rank == 4, x[0] == y[0], x[3] == kernel[2] else { return nil }
+  /// From the image, the kernel, the result and the attributes, of which `groups` is not read; nil when they do not belong together.
+  init?(x: xfer_tensor_desc, kernel: xfer_tensor_desc, y: xfer_tensor_desc, _ a: xfer_conv_attributes, groups: Int = 1) {
+    guard x.rank == 4, kernel.rank == 4, y.rank == 4, x[0] == y[0], groups > 0, x[3] == kernel[2] &* groups else { return nil }
     guard a.stride_h > 0, a.stride_w > 0, a.dilation_h > 0, a.dilation_w > 0 else { return nil }
     guard a.pad_top >= 0, a.pad_bottom >= 0, a.pad_left >= 0, a.pad_right >= 0 else { return nil }
     batch = x[0]
@@ -95,6 +96,7 @@ struct ConvShape {
     dilationW = Int(a.dilation_w)
     top = Int(a.pad_top)
     left = Int(a.pad_left)
+    self.groups = groups
     let spanH = height &+ top &+ Int(a.pad_bottom) &- ((kernelHeight &- 1) &* dilationH &+ 1)
     let spanW = width &+ left &+ Int(a.pad_right) &- ((kernelWidth &- 1) &* dilationW &+ 1)
     guard spanH >= 0, spanW >= 0, spanH / strideH + 1 == outHeight, spanW / strideW + 1 == outWidth else { return nil }

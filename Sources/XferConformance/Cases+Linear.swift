@@ -36,7 +36,8 @@ private func detail(_ activation: xfer_activation) -> String {
 
 func matmulCase(_ random: inout Random) -> Case {
   let batch = random.chance(20) ? [random.int(1...4)] : []
-  let (m, n) = (random.size(129), random.size(129))
+  let m = random.size(129)
+  let n = random.chance(4) ? random.int(770...1100) : random.size(129)
   let k = random.chance(15) ? random.int(200...900) : random.size(129)
   var attributes = xfer_matmul_attributes()
   attributes.struct_size = sized(xfer_matmul_attributes.self)
@@ -89,10 +90,16 @@ struct RandomConvolution {
         padding = [(effective.0 - 1) / 2, effective.0 / 2, (effective.1 - 1) / 2, effective.1 / 2]
       }
     }
-    let h = max(random.size(24), effective.0 - padding[0] - padding[1])
-    let w = max(random.size(24), effective.1 - padding[2] - padding[3])
+    var h = max(random.size(24), effective.0 - padding[0] - padding[1])
+    var w = max(random.size(24), effective.1 - padding[2] - padding[3])
     var channels = random.size(pointwise ? 129 : depthwise ? 80 : 40)
     var outputs = random.size(pointwise ? 129 : 72)
+    // Images of few channels, as a network's first; and sums of more terms than fit one block.
+    if !depthwise, random.chance(12) { channels = random.int(1...4) }
+    if random.chance(3) {
+      channels = random.int(750...800)
+      (h, w) = (max(1, effective.0 - padding[0] - padding[1]), max(1, effective.1 - padding[2] - padding[3]))
+    }
     if depthwise {
       let multiplier = random.chance(70) ? 1 : random.int(2...3)
       kernel = [window.0, window.1, channels, multiplier]
@@ -132,6 +139,8 @@ func convolutionCase(_ random: inout Random, depthwise: Bool) -> Case {
   let activation = shapes.attributes.activation
   let scale: Float = activation.kind == Int32(XFER_ACTIVATION_EXPONENTIAL) ? 0.2 : 1
   var inputs = [CaseTensor(random: &random, shapes.x, -scale, scale), CaseTensor(random: &random, shapes.kernel, -scale, scale)]
+  // Libraries' rectifiers lose a NaN.
+  if activation.kind == Int32(XFER_ACTIVATION_LINEAR) { poison(&inputs[0], shapes, &random) }
   if shapes.attributes.has_bias != 0 { inputs.append(CaseTensor(random: &random, [shapes.y[3]])) }
   if shapes.attributes.has_residual != 0 { inputs.append(CaseTensor(random: &random, shapes.y)) }
   var test = Case(
@@ -142,6 +151,12 @@ func convolutionCase(_ random: inout Random, depthwise: Bool) -> Case {
   shapes.attributes.activation = linearActivation
   test.linearAttributes = attributeBytes(shapes.attributes)
   return test
+}
+
+/// Sometimes a NaN in an image of several groups: it may show in its own group alone.
+private func poison(_ image: inout CaseTensor, _ shapes: RandomConvolution, _ random: inout Random) {
+  guard shapes.attributes.groups > 1, random.chance(20) else { return }
+  image.floats[random.int(0...image.desc.elementCount - 1)] = .nan
 }
 
 /// A separable convolution: a random depthwise half and a pointwise one behind it.
@@ -192,8 +207,10 @@ func separableCase(_ random: inout Random) -> Case {
 
 func convolutionBackwardCase(_ random: inout Random, op: Int, depthwise: Bool, toKernel: Bool) -> Case {
   let shapes = RandomConvolution(&random, depthwise: depthwise)
-  let dy = CaseTensor(random: &random, shapes.y)
-  let other = CaseTensor(random: &random, toKernel ? shapes.x : shapes.kernel)
+  var dy = CaseTensor(random: &random, shapes.y)
+  var other = CaseTensor(random: &random, toKernel ? shapes.x : shapes.kernel)
+  // Not in dy where it meets the zeros around x.
+  if toKernel { poison(&other, shapes, &random) } else { poison(&dy, shapes, &random) }
   var test = Case(
     op, toKernel ? [other, dy] : [dy, other], [floats(toKernel ? shapes.kernel : shapes.x)], attributeBytes(shapes.attributes), .sums)
   test.detail = shapes.detail

@@ -65,7 +65,7 @@ public func checkBackend(
   return report
 }
 
-private func isSupported(_ test: Case, _ runner: Runner) throws(Failure) -> Bool {
+func isSupported(_ test: Case, _ runner: Runner) throws(Failure) -> Bool {
   let answer = runner.supports(test)
   guard (0...2).contains(answer) else { throw Failure(reason: "supports gave \(answer)") }
   if runner.supports(test) != answer { throw Failure(reason: "supports gave \(answer) and then another answer") }
@@ -91,8 +91,7 @@ private func check(_ test: Case, _ runner: Runner, _ reference: Runner, _ option
   _ = try attempt(Mode(misaligned: true))
   for alias in test.aliases { _ = try attempt(Mode(alias: alias)) }
   if options.guardPages {
-    _ = try attempt(Mode(guarded: true))
-    _ = try attempt(Mode(misaligned: true, guarded: true))
+    for page in [GuardPage.end, .start] { _ = try attempt(Mode(guardPage: page)) }
   }
   guard test.constants != 0 else { return worst }
   _ = try attempt(Mode(constant: true))
@@ -100,7 +99,9 @@ private func check(_ test: Case, _ runner: Runner, _ reference: Runner, _ option
   try checkLayout(test, runner)
   _ = try attempt(Mode(packed: true))
   _ = try attempt(Mode(packed: true, misaligned: true))
-  if options.guardPages { _ = try attempt(Mode(packed: true, guarded: true)) }
+  if options.guardPages {
+    for page in [GuardPage.end, .start] { _ = try attempt(Mode(packed: true, guardPage: page)) }
+  }
   return worst
 }
 

@@ -12,6 +12,11 @@ public final class ConformanceHost: Sendable {
     var message = ""
     /// The worker number of each thread that is inside a loop.
     var workers: [UInt: Int32] = [:]
+    /// What plugins are told.
+    var count = 3
+    /// Whether memory plugins ask for ends at a page that cannot be touched, and what was given so.
+    var guards = false
+    var guarded: [UInt: Buffer] = [:]
   }
   private struct Block {
     var host: xfer_host
@@ -30,8 +35,27 @@ public final class ConformanceHost: Sendable {
     let block = UnsafeMutablePointer<Block>.allocate(capacity: 1)
     pointer = UnsafeRawPointer(block).assumingMemoryBound(to: xfer_host.self)
     block.initialize(to: Block(host: Self.table, owner: Unmanaged.passUnretained(self)))
+    tellsOf(threads: max(threads, 3))
     Self.kept.withLock { $0.append(self) }
   }
+
+  /// Tells plugins of another number of threads from here on. No more than this many run a loop.
+  func tellsOf(threads: Int) { state.withLock { $0.count = max(1, threads) } }
+
+  /// While `body` runs, memory that plugins ask for lies against a guard page too.
+  func guardingMemory<R>(_ body: () -> R) -> R {
+    state.withLock { $0.guards = true }
+    defer { state.withLock { $0.guards = false } }
+    return body()
+  }
+
+  private func guardedMemory(_ bytes: Int, _ alignment: Int) -> UnsafeMutableRawPointer {
+    let buffer = Buffer(count: bytes, guardPage: .end, alignment: max(alignment, 16), name: "memory of the plugin's own")
+    state.withLock { $0.guarded[UInt(bitPattern: buffer.data)] = buffer }
+    return buffer.data
+  }
+
+  var count: Int { state.withLock { $0.count } }
 
   /// The sentence a plugin left last.
   public var lastError: String { state.withLock { $0.message } }
@@ -44,15 +68,19 @@ public final class ConformanceHost: Sendable {
     xfer_host(
       struct_size: MemoryLayout<xfer_host>.size, abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR),
       max_isa: Int32(XFER_ISA_AVX512_BF16),
-      thread_count: { host in ConformanceHost.of(host).map { Int32(max($0.threads, 3)) } ?? 1 },
+      thread_count: { host in Int32(ConformanceHost.of(host)?.count ?? 1) },
       parallel_for: { host, count, grain, fn, context in
         if let owner = ConformanceHost.of(host), let fn { owner.loop(Int(count), Int(max(grain, 1)), fn, context) }
       },
-      alloc: { _, bytes, alignment in
+      alloc: { host, bytes, alignment in
+        if let owner = ConformanceHost.of(host), owner.state.withLock({ $0.guards }) { return owner.guardedMemory(bytes, alignment) }
         var pointer: UnsafeMutableRawPointer?
         return posix_memalign(&pointer, max(alignment, 16), max(bytes, 1)) == 0 ? pointer : nil
       },
-      free: { _, pointer in Glibc.free(pointer) },
+      free: { host, pointer in
+        let key = UInt(bitPattern: pointer)
+        if ConformanceHost.of(host)?.state.withLock({ $0.guarded.removeValue(forKey: key) }) == nil { Glibc.free(pointer) }
+      },
       log: { _, _, _ in },
       set_error: { host, message in
         let text = message.map { String(cString: $0) } ?? ""
@@ -91,9 +119,10 @@ public final class ConformanceHost: Sendable {
       for piece in pieces { task(piece, enclosing) }
       return
     }
-    if threads == 1 {
+    let count = self.count
+    if threads == 1 || count == 1 || pieces.count == 1 {
       for piece in pieces {
-        let worker = Int32(random.int(0...2))
+        let worker = Int32(random.int(0...count - 1))
         enter(me, worker)
         task(piece, worker)
         leave(me)
@@ -102,7 +131,7 @@ public final class ConformanceHost: Sendable {
     }
     let job = Job(pieces: pieces, task: task)
     var helpers: [pthread_t] = []
-    for worker in 1..<Int32(threads) {
+    for worker in 1..<Int32(min(threads, count)) {
       let argument = Unmanaged.passRetained(Helper(job: job, host: self, worker: worker))
       var thread = pthread_t()
       let status = pthread_create(

@@ -22,12 +22,15 @@ public struct ConformanceReport: Sendable {
   /// Cases that ran, over all ops.
   public var cases: Int { entries.reduce(0) { $0 + $1.cases } }
 
+  /// Appends the findings of another report about the same plugin.
+  public mutating func add(_ other: ConformanceReport) { entries += other.entries }
+
   /// A table for people: a line an op, the failures below it.
   public var text: String {
     var lines: [String] = []
     for entry in entries {
       let verdict = entry.failures.isEmpty ? (entry.cases == 0 ? "not supported" : "ok") : "FAILED"
-      let name = entry.name + String(repeating: " ", count: max(0, 46 - entry.name.count))
+      let name = entry.name + String(repeating: " ", count: max(1, 60 - entry.name.count))
       let declined = entry.declined > 0 && entry.cases > 0 ? ", \(entry.declined) declined" : ""
       let worst = entry.cases > 0 ? ", \(entry.cases) cases\(declined), error \(percent(entry.worst)) of tolerance" : ""
       lines.append("\(name)\(verdict)\(worst)")

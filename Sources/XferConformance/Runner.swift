@@ -10,13 +10,17 @@ struct Mode {
   var packed = false
   /// Buffers one element off their alignment, as a caller's own memory may be.
   var misaligned = false
-  var guarded = false
+  /// Every buffer, the workspace too, lies against a page that cannot be touched; inputs and outputs with no byte between.
+  var guardPage: GuardPage?
+  /// The threads the host tells of when the kernel is prepared, and when it is executed; nil leaves the host as it is.
+  var threads: (prepare: Int, execute: Int)?
   /// The entry of `Case.aliases` that shares memory.
   var alias: [Int: Int] = [:]
 
   var name: String {
     let parts = [
-      packed ? "packed constants" : constant ? "constants" : nil, misaligned ? "misaligned" : nil, guarded ? "guard pages" : nil,
+      packed ? "packed constants" : constant ? "constants" : nil, misaligned ? "misaligned" : nil, guardPage?.name,
+      threads.map { $0.prepare == $0.execute ? "\($0.execute) threads" : "prepared for \($0.prepare) threads, run with \($0.execute)" },
       alias.isEmpty ? nil : "aliased \(alias.sorted { $0.key < $1.key }.map { "output \($0.key) with input \($0.value)" })",
     ].compactMap { $0 }
     return parts.isEmpty ? "plain" : parts.joined(separator: ", ")
@@ -26,8 +30,11 @@ struct Mode {
 /// Runs cases on a backend.
 struct Runner {
   let backend: xfer_backend
+  /// The host the plugin was entered with, where cases set its thread count.
+  var host: ConformanceHost?
 
-  init?(_ plugin: UnsafePointer<xfer_plugin>) {
+  init?(_ plugin: UnsafePointer<xfer_plugin>, host: ConformanceHost? = nil) {
+    self.host = host
     guard plugin.pointee.kind == Int32(XFER_PLUGIN_BACKEND), let table = plugin.pointee.table,
       table.loadUnaligned(as: Int.self) >= MemoryLayout<xfer_backend>.size
     else { return nil }
@@ -75,23 +82,25 @@ struct Runner {
         inputs.append(try pack(test, index, bytes: packing.bytes, mode))
         packed |= 1 << UInt64(index)
       } else {
-        let buffer = makeBuffer(input.desc, mode)
+        let buffer = makeBuffer(input.desc, mode, "input", index)
         buffer.fill(input.bytes)
         inputs.append(buffer)
       }
     }
-    var outputs = test.outputs.map { makeBuffer($0, mode) }
+    var outputs = test.outputs.enumerated().map { makeBuffer($1, mode, "output", $0) }
     for (output, input) in mode.alias { outputs[output] = inputs[input] }
 
     var kernel: OpaquePointer?
     var workspaceBytes = 0
+    if let threads = mode.threads { host?.tellsOf(threads: threads.prepare) }
     let constants = mode.constant || mode.packed ? test.constants : 0
     let status = withDescription(test, constants: constants, packed: packed) {
       backend.prepare?($0, &kernel, &workspaceBytes) ?? XFER_E_PLUGIN
     }
     guard status == XFER_OK, let kernel else { throw Failure(reason: "prepare gave \(status)") }
     defer { backend.release?(kernel) }
-    let workspace = Buffer(count: workspaceBytes, guarded: mode.guarded)
+    let workspace = Buffer(count: workspaceBytes, guardPage: mode.guardPage, name: "workspace")
+    if let threads = mode.threads { host?.tellsOf(threads: threads.execute) }
     let inputPointers = inputs.map { UnsafeRawPointer?($0.data) }
     let outputPointers = outputs.map { UnsafeMutableRawPointer?($0.data) }
     for _ in 0..<times {
@@ -111,16 +120,16 @@ struct Runner {
     return outputs.map(\.bytes)
   }
 
-  private func makeBuffer(_ desc: xfer_tensor_desc, _ mode: Mode) -> Buffer {
+  private func makeBuffer(_ desc: xfer_tensor_desc, _ mode: Mode, _ name: StaticString, _ number: Int) -> Buffer {
     Buffer(
-      count: desc.byteCount, offset: mode.misaligned ? desc.elementSize : 0, guarded: mode.guarded,
-      alignment: mode.misaligned ? desc.elementSize : 64)
+      count: desc.byteCount, offset: mode.misaligned ? desc.elementSize : 0, guardPage: mode.guardPage, alignment: desc.elementSize,
+      name: name, number: number)
   }
 
   func pack(_ test: Case, _ input: Int, bytes: Int, _ mode: Mode) throws(Failure) -> Buffer {
-    let source = makeBuffer(test.inputs[input].desc, mode)
+    let source = makeBuffer(test.inputs[input].desc, mode, "the source of packed input", input)
     source.fill(test.inputs[input].bytes)
-    let target = Buffer(count: bytes, guarded: mode.guarded)
+    let target = Buffer(count: bytes, guardPage: mode.guardPage, name: "packed input", number: input)
     let status = withDescription(test, constants: test.constants, packed: 0) {
       backend.pack?($0, UInt32(input), source.data, target.data) ?? XFER_E_PLUGIN
     }

@@ -11,7 +11,8 @@ struct PluginCheck: ParsableCommand, ReportsJSON {
     abstract: "Compare a backend plugin with the reference on random cases.",
     discussion: """
       Every op the plugin supports runs in many shapes, alignments and layouts and is compared with the built-in reference; gradients are \
-      compared with finite differences. Fails when one result is beyond its tolerance.
+      compared with finite differences. More shapes run with every buffer against pages that cannot be touched: a plugin that reads or \
+      writes outside its buffers ends the command there, after a line that says where. Fails when one result is beyond its tolerance.
       """)
 
   @Argument(help: ArgumentHelp("The plugin, a shared library with xfer_plugin_entry.", valueName: "file.so"))
@@ -20,22 +21,34 @@ struct PluginCheck: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("Random cases of each op.", valueName: "n"))
   var rounds = 20
 
+  @Option(help: ArgumentHelp("Random cases of each op between pages that cannot be touched.", valueName: "n"))
+  var shapes = 100
+
+  @Option(help: ArgumentHelp("An op to check, as the report names it; may be given again. All by default.", valueName: "name"))
+  var op: [String] = []
+
   @Option(help: ArgumentHelp("The same seed gives the same cases.", valueName: "n"))
   var seed: UInt32 = 1
 
   @OptionGroup var output: OutputOptions
 
   func validate() throws {
-    guard (1...100_000).contains(rounds) else { throw ValidationError("--rounds is from 1 to 100000, \(rounds) was given") }
+    for (name, count) in [("--rounds", rounds), ("--shapes", shapes)] where !(0...100_000).contains(count) {
+      throw ValidationError("\(name) is from 0 to 100000, \(count) was given")
+    }
+    for name in op where !conformanceOps.contains(name) { throw ValidationError("--op: there is no op called \(name)") }
   }
 
   func run() throws {
     let host = ConformanceHost(threads: 2)
     let table = try open(host)
     var options = ConformanceOptions()
+    options.ops = Set(op)
+    options.gradients = rounds > 0
     options.progress = { note("checking \($0)") }
     guard let reference = xfer_plugin_naive_entry(host.pointer) else { throw XferError.internal("the built-in reference did not start") }
-    let report = checkBackend(table, reference: reference, seed: UInt64(seed), rounds: rounds, options: options)
+    var report = checkBackend(table, reference: reference, seed: UInt64(seed), rounds: rounds, options: options)
+    report.add(checkShapes(table, host: host, reference: reference, seed: UInt64(seed), shapes: shapes, options: options))
     if output.json {
       printJSON([
         "plugin": .string(report.plugin), "passed": .bool(report.passed), "cases": .int(report.cases), "seed": .int(Int(seed)),

@@ -78,7 +78,7 @@ import Testing
     #expect(y == [5.5, -1, 9, 20, 4, 7])
   }
 
-  @Test("a wrong shape is refused in words", arguments: ["kernel", "bias", "rank", "dtype", "attributes", "padding"])
+  @Test("a wrong shape is refused in words", .serialized, arguments: ["kernel", "bias", "rank", "dtype", "attributes", "padding"])
   func refusals(what: String) throws {
     var attributes = xfer_conv_attributes()
     attributes.struct_size = sized(xfer_conv_attributes.self)

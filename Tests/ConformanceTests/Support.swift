@@ -22,6 +22,32 @@ func loadPlugin(_ name: String, host: ConformanceHost) -> UnsafePointer<xfer_plu
   return unsafeBitCast(symbol, to: xfer_plugin_entry_fn.self)(host.pointer)
 }
 
+/// Runs a program to its end: its exit status, or the negative number of the signal that ended it, and what it printed to both outputs.
+func runCommand(_ path: String, _ arguments: [String]) throws -> (status: Int, output: String) {
+  var name = Array("/tmp/xfer-output-XXXXXX".utf8CString)
+  let file = mkstemp(&name)
+  guard file >= 0 else { throw Failure(reason: "no temporary file") }
+  defer {
+    close(file)
+    unlink(name)
+  }
+  var actions = posix_spawn_file_actions_t()
+  posix_spawn_file_actions_init(&actions)
+  defer { posix_spawn_file_actions_destroy(&actions) }
+  posix_spawn_file_actions_adddup2(&actions, file, 1)
+  posix_spawn_file_actions_adddup2(&actions, file, 2)
+  var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+  defer { for word in words { free(word) } }
+  var process = pid_t()
+  guard posix_spawn(&process, path, &actions, nil, &words, environ) == 0 else { throw Failure(reason: "\(path) does not start") }
+  var status: Int32 = 0
+  while waitpid(process, &status, 0) < 0, errno == EINTR {}
+  var bytes = [UInt8](repeating: 0, count: Int(lseek(file, 0, SEEK_END)))
+  let count = pread(file, &bytes, bytes.count, 0)
+  let signal = Int(status & 0x7F)
+  return (signal == 0 ? Int(status >> 8 & 0xFF) : -signal, String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self))
+}
+
 /// Runs a case on the reference; the floats of its first output.
 func run(_ op: Int, _ inputs: [CaseTensor], _ output: [Int], _ attributes: [UInt8] = []) throws -> [Float] {
   try runAll(op, inputs, [output], attributes)[0]

@@ -13,7 +13,8 @@ XFER_INLINE double xfer_sqrt(double a) { return __builtin_elementwise_sqrt(a); }
 
 /* max and min give their second operand when either is NaN; largest and smallest give NaN. if_less is a < b ? x : y, if_same is
  * x where a == b or both are NaN, else y.
- * xfer_vec_load_first, xfer_vec_store_first touch the first n floats only; 0 <= n <= lanes. */
+ * xfer_vec_load_first, xfer_vec_store_first touch the first n floats only; 0 <= n <= lanes. xfer_vec_permute's lane i is a's lane
+ * index[i]. */
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #include <immintrin.h>
 #define XFER_LANES 16
@@ -48,6 +49,9 @@ XFER_INLINE xfer_vec xfer_vec_scale2(xfer_vec a, xfer_vec n) {
 }
 XFER_INLINE xfer_vec xfer_vec_from_u8(const uint8_t *p) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+XFER_INLINE xfer_vec xfer_vec_permute(xfer_vec a, const int32_t *index) {
+  return _mm512_permutexvar_ps(_mm512_loadu_si512(index), a);
 }
 XFER_INLINE xfer_vec xfer_vec_load_first(const float *p, int64_t n) {
   return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
@@ -91,6 +95,9 @@ XFER_INLINE xfer_vec xfer_vec_from_u8(const uint8_t *p) {
 XFER_INLINE __m256i xfer_vec_first_mask(int64_t n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
+XFER_INLINE xfer_vec xfer_vec_permute(xfer_vec a, const int32_t *index) {
+  return _mm256_permutevar8x32_ps(a, _mm256_loadu_si256((const __m256i *)index));
+}
 XFER_INLINE xfer_vec xfer_vec_load_first(const float *p, int64_t n) { return _mm256_maskload_ps(p, xfer_vec_first_mask(n)); }
 XFER_INLINE void xfer_vec_store_first(float *p, xfer_vec a, int64_t n) { _mm256_maskstore_ps(p, xfer_vec_first_mask(n), a); }
 #else
@@ -127,6 +134,9 @@ XFER_INLINE xfer_vec xfer_vec_scale2(xfer_vec a, xfer_vec n) {
 }
 XFER_INLINE xfer_vec xfer_vec_from_u8(const uint8_t *p) {
   return (xfer_vec){(float)p[0], (float)p[1], (float)p[2], (float)p[3]};
+}
+XFER_INLINE xfer_vec xfer_vec_permute(xfer_vec a, const int32_t *index) {
+  return (xfer_vec){a[index[0]], a[index[1]], a[index[2]], a[index[3]]};
 }
 XFER_INLINE xfer_vec xfer_vec_load_first(const float *p, int64_t n) {
   xfer_vec v = {0, 0, 0, 0};

@@ -568,6 +568,35 @@ xfer_status xfer_trainer_fit(xfer_trainer *trainer, const xfer_fit_options *opti
 /* {"loss":[...],"accuracy":[...],"val_loss":[...],...}: one number an epoch, all digits. */
 xfer_status xfer_history_json(const xfer_history *history, char *buffer, size_t capacity, size_t *length);
 void        xfer_history_release(xfer_history *history);
+
+/* Training by phases. A plan is the name of a preset ("linear-probe", "head-then-all", "gradual-unfreeze", "layer-decay"), or JSON: a preset
+ * with settings, {"preset":"gradual-unfreeze","epochs":10,...}, or
+ *
+ *   {"phases":[{"name":"head","epochs":20,"learning_rate":1e-3},
+ *              {"name":"top","unfreeze":"last:30","epochs":10,"learning_rate":1e-4,"optimizer":{"class_name":"SGD","config":{"momentum":0.9}},
+ *               "learning_rate_groups":[{"layers":"block14","multiplier":1.0},{"first":100,"multiplier":0.1}],
+ *               "early_stopping":{"monitor":"val_loss","patience":3,"restore_best_weights":true}}]}
+ *
+ * unfreeze is "none" (the default), "all", "last:N" layers, "last:P%" of those with weights, or "from:LAYER", of the pretrained base: the one
+ * model within the model, or that named by "base"; where the base's layers are the model's own, those before the layer named by "head".
+ * The first learning-rate group a layer belongs to counts; "layer_decay":0.8 in their place shrinks the rate from layer to layer
+ * towards the input. docs/phases.md has every key.
+ *
+ * xfer_phases_json gives a plan in full, or says what is wrong with it. */
+xfer_status xfer_phases_json(const char *plan, char *buffer, size_t capacity, size_t *length);
+/* In each phase the base is frozen or thawed, the model compiled with the phase's optimizer and the trainer's losses and metrics,
+ * and fitted with the options, whose epochs, initial_epoch and recompile_stale count for nothing. Frozen weights and statistics are
+ * checked to be bit-equal at the end of each. xfer_trainer_cancel and _set_stop_training of this trainer count; afterwards
+ * xfer_model_compiled has the last phase's trainer.
+ *
+ * config (NULL: {}): {"checkpoint":FILE,"save_freq":"epoch"|BATCHES,"resume":false,"delete_checkpoint":true,"identity":{...}}. The checkpoint
+ * is replaced as a whole after each epoch, and after so many batches; with resume, training goes on from it, where it is there, to the
+ * bits it would have had, in a process that made the same model and data again. It is refused (XFER_E_STATE) for another plan, another
+ * base, or an identity that is not equal. It goes once the last phase has ended.
+ *
+ * The history's JSON: {"phases":[{"name":"head","epochs":[{"loss":...,"val_loss":...,"seconds":...}]}]}. */
+xfer_status xfer_trainer_fit_phases(xfer_trainer *trainer, const char *plan, const char *config, const xfer_fit_options *options,
+                                    xfer_history **history);
 /* Data, batch_size, steps_per_epoch, callbacks and verbose of the options count. {"loss":...,...} */
 xfer_status xfer_trainer_evaluate(xfer_trainer *trainer, const xfer_fit_options *options, char *buffer, size_t capacity, size_t *length);
 /* All outputs for all batches of the options' data, whose targets are left alone: outputs has room for `capacity` handles.

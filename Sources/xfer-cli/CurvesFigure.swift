@@ -17,12 +17,12 @@ struct CurvesFigure {
 
   init(_ result: TrainingResult) {
     self.result = result
-    epochs = result.phases.flatMap { $0.epochs.map(\.logs) }
+    epochs = result.phases.flatMap { phase in phase.history.epochs.indices.map { phase.logs($0) } }
     var count = 0
     var boundaries: [(Int, String)] = []
     for phase in result.phases {
-      if count > 0, !phase.epochs.isEmpty { boundaries.append((count, phase.name)) }
-      count += phase.epochs.count
+      if count > 0, !phase.history.epochs.isEmpty { boundaries.append((count, phase.name)) }
+      count += phase.history.epochs.count
     }
     self.boundaries = boundaries
   }

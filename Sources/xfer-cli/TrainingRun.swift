@@ -1,12 +1,13 @@
 import Xfer
 
-/// The workflow of `xfer train`: base frozen, head trained, base unfrozen, everything fine-tuned.
+/// The workflow of `xfer train`: base frozen, head trained, base unfrozen, everything fine-tuned, or what else the plan says.
 struct TrainingRun {
   let model: Model
   /// What is trained: `model`, behind the random changes of the images where there are any. They share all weights.
   private let trained: Model
   var result: TrainingResult
   private let options: Train
+  private let plan: PhasePlan
   private let base: Model
   private let classifier: Classifier
   private let train: ImageFolderDataset
@@ -14,6 +15,7 @@ struct TrainingRun {
 
   init(_ options: Train) throws {
     let baseName = options.base.title
+    plan = try options.phasePlan()
     // The size is needed to open the images, and a saved base alone knows its own.
     var loaded: Model?
     let size: ImageSize
@@ -80,56 +82,51 @@ struct TrainingRun {
       result.peakBytes = peakResidentBytes()
       result.skipped = (train.skipped + validation.skipped).map { ($0.path, $0.reason) }
     }
-    try compile(options.learningRate)
+    try trained.compile(optimizer: Adam(), loss: classifier.loss, metrics: [classifier.accuracy])
     note("validating before training")
     result.before = try trained.evaluate(InterruptibleDataset(validation))
-    try phase("head", epochs: options.epochs)
-    if options.fineTuneEpochs > 0, !options.unfreeze.isNone {
-      try options.unfreeze.apply(to: base)
-      try compile(options.fineTuneRate)
-      try phase("fine-tune", epochs: options.fineTuneEpochs)
-    }
+    try runPhases()
     // What the report says of memory is the training's, not that of the plan made for the report.
     result.peakBytes = peakResidentBytes()
     result.plan = try trained.plan(batchSize: options.batchSize, training: true).json
   }
 
-  private func compile(_ rate: Double) throws {
-    try trained.compile(optimizer: Adam(learningRate: rate), loss: classifier.loss, metrics: [classifier.accuracy])
-  }
-
-  private mutating func phase(_ name: String, epochs: Int) throws {
-    let parameters = model.trainableWeights.reduce(0) { $0 + $1.count }
-    note("\(name): \(parameters) of \(model.countParams()) parameters are trained")
-    let audit = model.audit()
-    var phase = TrainingResult.Phase(name: name, trainedParameters: parameters, frozenWeights: audit.frozen.count)
-    result.phases.append(phase)
-    let index = result.phases.count - 1
-    var fit = FitOptions()
-    fit.epochs = epochs
-    fit.verbose = 1
-    fit.cache = options.cache.caching
-    fit.validation = InterruptibleDataset(validation)
-    // Epochs are noted as they end, so that an interrupted run keeps those it had.
-    var begun = monotonicSeconds()
-    let recorder = Recorder()
-    fit.onEvent = { event, _, _, logs in
+  private mutating func runPhases() throws {
+    var phases = PhaseOptions()
+    phases.fit.verbose = 1
+    phases.fit.cache = options.cache.caching
+    phases.fit.validation = InterruptibleDataset(validation)
+    phases.checkpoint = options.checkpointFile
+    phases.saveFrequency = options.checkpointBatches
+    phases.resume = options.resume
+    // It goes when the model is saved.
+    phases.deleteCheckpoint = false
+    phases.identity = identity
+    let (count, recorder) = (model.countParams(), Recorder())
+    phases.onEvent = { event, history in
+      // Noted as they end, so that an interrupted run keeps those it had.
+      recorder.history = history
+      guard let phase = history.phases.last else { return }
       switch event {
-      case .epochBegin: begun = monotonicSeconds()
-      case .epochEnd: recorder.epochs.append(TrainingResult.Epoch(logs: logs, seconds: monotonicSeconds() - begun))
-      default: break
+      case .phaseBegin:
+        note("\(phase.name): \(phase.trainedParameters) of \(count) parameters are trained")
+        if !phase.history.epochs.isEmpty { note("\(phase.name): \(phase.history.epochs.count) epochs were done before") }
+      case .epochEnd: break
+      case .phaseEnd: note("\(phase.name): \(phase.frozenWeights) frozen weights are bit-equal to before")
       }
-      return true
     }
-    defer {
-      phase.epochs = recorder.epochs
-      result.phases[index] = phase
-    }
-    _ = try trained.fit(InterruptibleDataset(train), options: fit)
-    try audit.verify()
-    phase.audited = true
-    note("\(name): \(audit.frozen.count) frozen weights are bit-equal to before")
+    defer { result.history = recorder.history }
+    recorder.history = try trained.fit(InterruptibleDataset(train), phases: plan, options: phases)
   }
 
-  private final class Recorder { var epochs: [TrainingResult.Epoch] = [] }
+  /// What the numbers depend on besides plan and base.
+  private var identity: JSONValue {
+    [
+      "classes": .array(result.classes.map { .string($0) }), "images": [.int(train.count), .int(validation.count)],
+      "image_size": .string(result.size.text), "batch_size": .int(options.batchSize), "seed": .int(Int(options.seed)),
+      "augment": .string(options.augment?.text ?? ""),
+    ]
+  }
+
+  private final class Recorder { var history = PhaseHistory() }
 }

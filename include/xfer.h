@@ -597,6 +597,14 @@ xfer_status xfer_phases_json(const char *plan, char *buffer, size_t capacity, si
  * The history's JSON: {"phases":[{"name":"head","epochs":[{"loss":...,"val_loss":...,"seconds":...}]}]}. */
 xfer_status xfer_trainer_fit_phases(xfer_trainer *trainer, const char *plan, const char *config, const xfer_fit_options *options,
                                     xfer_history **history);
+/* Smith's range test: trains on batch after batch of the options' data with a rate that grows exponentially, until the loss explodes. Weights,
+ * statistics, optimizer and random states are afterwards what they were, bit for bit. config (NULL: {}):
+ * {"min_rate":1e-7,"max_rate":1.0,"steps":100,"smoothing":0.9,"divergence":4.0}; the test ends when the averaged loss is `divergence` times
+ * its lowest. Of the options data, batch_size, no_shuffle, class weights and cache count.
+ *
+ * The history's JSON: {"rates":[...],"losses":[...],"raw_losses":[...],"suggestion":0.003,"svg":"<svg ..."}: losses are moving averages; the
+ * suggestion, where the loss falls most steeply, is null when it never falls. */
+xfer_status xfer_trainer_lr_find(xfer_trainer *trainer, const char *config, const xfer_fit_options *options, xfer_history **history);
 /* Data, batch_size, steps_per_epoch, callbacks and verbose of the options count. {"loss":...,...} */
 xfer_status xfer_trainer_evaluate(xfer_trainer *trainer, const xfer_fit_options *options, char *buffer, size_t capacity, size_t *length);
 /* All outputs for all batches of the options' data, whose targets are left alone: outputs has room for `capacity` handles.

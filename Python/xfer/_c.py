@@ -240,6 +240,7 @@ PROTOTYPES = {
     "xfer_trainer_fit": (Status, (Handle, POINTER(FitOptions), Out)),
     "xfer_phases_json": (Status, (c_char_p, *_TEXT)),
     "xfer_trainer_fit_phases": (Status, (Handle, c_char_p, c_char_p, POINTER(FitOptions), Out)),
+    "xfer_trainer_lr_find": (Status, (Handle, c_char_p, POINTER(FitOptions), Out)),
     "xfer_history_json": (Status, (Handle, *_TEXT)),
     "xfer_history_release": (None, (Handle,)),
     "xfer_trainer_evaluate": (Status, (Handle, POINTER(FitOptions), *_TEXT)),

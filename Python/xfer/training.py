@@ -16,6 +16,7 @@ from ._c import lib
 from ._errors import DATA, NOT_COMPILED, check, error
 from ._fit import Callbacks, listed
 from ._handle import Handle, array_of, encode, make, optional_text, text, text_once
+from ._rates import LearningRateRange
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
 from .callbacks import Callback, CallbackList, History, LibraryCallback, hears
@@ -433,7 +434,6 @@ class Trainable:
         def start(trainer, options, result):
             return lib.xfer_trainer_fit_phases(trainer, plan, config, options, result)
 
-        found = None
         try:
             found = self._fit(
                 start, x, y, batch_size, longest, verbose, listed(callbacks), validation_split, validation_data, shuffle, class_weight,
@@ -442,6 +442,23 @@ class Trainable:
             self._take_trainer()
         history = self.history = phase_module.PhaseHistory(self, json.loads(text(lib.xfer_history_json, found))["phases"])
         return history
+
+    def lr_find(
+        self, x=None, y=None, *, min_rate=1e-7, max_rate=1.0, steps=100, smoothing=0.9, divergence=4.0, batch_size=None, shuffle=True,
+        class_weight=None, sample_weight=None, cache="memory", cache_folder=None,
+    ):
+        """Smith's range test: trains on batch after batch with a rate that grows from min_rate to max_rate, and returns a LearningRateRange with
+        .rates, .losses, .suggestion and .plot(path). Weights, statistics and optimizer are afterwards what they were, bit for bit.
+
+        smoothing: what counts of the past in the average of the losses. divergence: the test ends when that is so many times its lowest.
+        The other arguments are those of fit.
+        """
+        settings = {"min_rate": min_rate, "max_rate": max_rate, "steps": steps, "smoothing": smoothing, "divergence": divergence}
+        config = encode(settings)
+        found = self._fit(
+            lambda trainer, options, result: lib.xfer_trainer_lr_find(trainer, config, options, result), x, y, batch_size, 1, 0, [], 0.0, None, shuffle,
+            class_weight, sample_weight, None, None, None, 1, cache, cache_folder)
+        return LearningRateRange(json.loads(text(lib.xfer_history_json, found)))
 
     def _take_trainer(self):
         """Takes over the trainer and optimizer that the library bound to the model last."""

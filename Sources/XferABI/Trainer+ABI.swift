@@ -172,6 +172,7 @@ protocol RecordedHistory {
 }
 extension History: RecordedHistory {}
 extension PhaseHistory: RecordedHistory {}
+extension RangeTest: RecordedHistory {}
 
 @c @implementation public func xfer_history_json(
   _ history: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
@@ -263,7 +264,7 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
 
 @c @implementation public func xfer_trainer_release(_ trainer: OpaquePointer?) { HandleTable.release(trainer, .trainer) }
 
-private func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
+func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
   guard given.cache_bytes >= 0 else { throw invalid("options.cache_bytes is to be 0 or above, \(given.cache_bytes) was given") }
   let budget = given.cache_bytes == 0 ? nil : Int(given.cache_bytes)
   switch Int(given.cache) {

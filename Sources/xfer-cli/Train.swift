@@ -31,17 +31,7 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "model"))
   var base: ModelArgument
 
-  @Option(help: ArgumentHelp("Images to train on, one subfolder for each class.", valueName: "dir"))
-  var data: String
-
-  @Option(help: ArgumentHelp("Images to validate on, in the same classes.", valueName: "dir"))
-  var val: String?
-
-  @Option(help: ArgumentHelp("The part of --data set aside for validation where there is no --val. (default: 0.2)", valueName: "part"))
-  var validationSplit: Double?
-
-  @Option(help: ArgumentHelp("Height and width the images are resized to. (default: what the base was made for)", valueName: "HxW"))
-  var imageSize: ImageSize?
+  @OptionGroup var source: SourceOptions
 
   @Option(help: ArgumentHelp("Epochs of the head.", valueName: "n"))
   var epochs = 20
@@ -67,15 +57,6 @@ struct Train: ParsableCommand, ReportsJSON {
       JSON file of phases, which has its own. (default: head-then-all)
       """, valueName: "plan"))
   var plan: PlanChoice?
-
-  @Option(help: ArgumentHelp("\(Augment.help)", valueName: "changes"))
-  var augment: Augment?
-
-  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
-  var batchSize = 32
-
-  @Option(help: ArgumentHelp("Seed of the head's first weights, the split and the order of the images.", valueName: "n"))
-  var seed: UInt32 = 0
 
   @Option(
     help: ArgumentHelp(
@@ -128,12 +109,7 @@ struct Train: ParsableCommand, ReportsJSON {
 
   func validate() throws {
     try base.check("--base")
-    guard val == nil || validationSplit == nil else { throw ValidationError("--val and --validation-split exclude each other.") }
-    if let validationSplit, !(validationSplit > 0 && validationSplit < 1) {
-      throw ValidationError("--validation-split is to be between 0 and 1, \(validationSplit) was given.")
-    }
     guard epochs >= 0, fineTuneEpochs >= 0 else { throw ValidationError("--epochs and --fine-tune-epochs are to be 0 or above.") }
-    guard batchSize > 0 else { throw ValidationError("--batch-size is to be above 0, \(batchSize) was given.") }
     for rate in [learningRate, fineTuneRate] where !(rate > 0 && rate.isFinite) {
       throw ValidationError("--learning-rate and --fine-tune-rate are to be above 0, \(rate) was given.")
     }
@@ -151,7 +127,7 @@ struct Train: ParsableCommand, ReportsJSON {
       try checkWritable(path, option)
     }
     try runtime.apply()
-    RandomSeed.set(UInt64(seed))
+    RandomSeed.set(UInt64(source.seed))
     var run = try TrainingRun(self)
     do {
       try run.start()

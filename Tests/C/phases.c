@@ -112,8 +112,58 @@ static void mistakes(void) {
   release_network(&net);
 }
 
+static void range_test(void) {
+  OK(xfer_set_random_seed(4));
+  network net = small_network(10, XFER_TRAINING_DEFAULT);
+  xfer_tensor *x = random_images(24, 10, 5), *y = labels_for(x);
+  xfer_trainer *trainer = compiled(net.model, "Adam", 1e-3);
+  xfer_fit_options options = {.struct_size = sizeof options};
+  options.x = x;
+  options.y = y;
+  options.batch_size = 8;
+  OK(xfer_trainer_train_on_batch(trainer, x, y, NULL, NULL, 0, NULL));
+  xfer_layer *whole = NULL;
+  OK(xfer_model_as_layer(net.model, &whole));
+  size_t count = 0;
+  float *before = snapshot(whole, XFER_WEIGHTS_ALL, &count);
+  xfer_history *range = NULL, *none = NULL;
+  OK(xfer_trainer_lr_find(trainer, "{\"min_rate\":1e-5,\"max_rate\":0.3,\"steps\":40}", &options, &range));
+  float *after = snapshot(whole, XFER_WEIGHTS_ALL, &count);
+  CHECK(memcmp(before, after, count * sizeof *before) == 0);
+  size_t length = 0;
+  OK(xfer_history_json(range, NULL, 0, &length));
+  char *text = malloc(length + 1);
+  OK(xfer_history_json(range, text, length + 1, NULL));
+  CHECK(strstr(text, "\"rates\":[1e-05,") && strstr(text, "\"raw_losses\":[") && strstr(text, "<svg "));
+  double suggestion = number_in(text, "suggestion");
+  CHECK(suggestion > 1e-5 && suggestion < 0.3);
+  xfer_optimizer *optimizer = NULL;
+  uint64_t iterations = 0;
+  double rate = 0;
+  OK(xfer_model_compiled(net.model, NULL, &optimizer, NULL, NULL, 0, NULL));
+  OK(xfer_optimizer_iterations(optimizer, &iterations));
+  OK(xfer_optimizer_get_learning_rate(optimizer, &rate));
+  CHECK(iterations == 1 && rate == 1e-3);
+  FAILS(xfer_trainer_lr_find(trainer, "{\"step\":40}", &options, &none), XFER_E_INVALID_ARGUMENT, "'steps'");
+  FAILS(xfer_trainer_lr_find(trainer, "{\"min_rate\":0}", &options, &none), XFER_E_INVALID_ARGUMENT, "min_rate");
+  FAILS(xfer_trainer_lr_find(trainer, "", NULL, &none), XFER_E_INVALID_ARGUMENT, "options is NULL");
+  FAILS(xfer_trainer_lr_find((xfer_trainer *)x, "", &options, &none), XFER_E_INVALID_HANDLE, "trainer");
+  CHECK(none == NULL);
+  free(before);
+  free(after);
+  free(text);
+  xfer_optimizer_release(optimizer);
+  xfer_history_release(range);
+  xfer_layer_release(whole);
+  xfer_trainer_release(trainer);
+  xfer_tensor_release(x);
+  xfer_tensor_release(y);
+  release_network(&net);
+}
+
 int main(void) {
   phases();
+  range_test();
   mistakes();
   return finish();
 }

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as xml
 import pytest
 
 BASE = ["--base", "efficientnet-lite0:random", "--image-size", "64x64", "--batch-size", "8", "--seed", "3"]
-COMMANDS = ["train", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
+COMMANDS = ["train", "lr-find", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,8 @@ def test_version(xfer):
     ["train", *BASE[2:], "--base", "squeeznet", "--data", "."], ["train", *BASE, "--data", ".", "--augment", "rotate"],
     ["train", *BASE, "--data", ".", "--augment", "flip,mirror"], ["train", *BASE, "--data", ".", "--plan", "gradual"],
     ["train", *BASE, "--data", ".", "--resume"], ["train", *BASE, "--data", ".", "--checkpoint-batches", "0"],
-    ["train", *BASE, "--data", ".", "--unfreeze", "last:0"], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
+    ["train", *BASE, "--data", ".", "--unfreeze", "last:0"], ["lr-find", "--data", "."], ["lr-find", "m.keras", *BASE, "--data", "."],
+    ["lr-find", *BASE, "--data", ".", "--min-rate", "0"], ["lr-find", *BASE, "--data", ".", "--steps", "1"], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
 ])
 def test_wrong_usage(xfer, arguments):
     code, out, err = xfer(*arguments)
@@ -254,6 +255,22 @@ def test_interrupt_keeps_the_model(binary, xfer, photos, tmp_path):
     assert len(json.loads(history.read_text())["phases"][0]["epochs"]) >= 2
     code, text, err = xfer("predict", model, photos / "red", "--json")
     assert code == 0 and len(json.loads(text)["predictions"]) == 8, err
+
+
+def test_lr_find(xfer, photos, trained, tmp_path):
+    figure = tmp_path / "rates.svg"
+    code, text, err = xfer("lr-find", *BASE, "--data", photos, "--steps", 30, "--min-rate", "1e-5", "--svg", figure, "--json")
+    assert code == 0, err
+    found = json.loads(text)
+    assert len(found["rates"]) == len(found["losses"]) == len(found["raw_losses"]) <= 30
+    assert found["rates"][0] == 1e-5 and found["rates"] == sorted(found["rates"]) and found["rates"][0] < found["suggestion"] < 1
+    root = xml.parse(figure).getroot()
+    assert root.tag.endswith("svg") and "learning rate" in " ".join(root.itertext())
+    model = trained[0] / "model.keras"
+    before = model.read_bytes()
+    code, text, err = xfer("lr-find", model, "--data", photos, "--steps", 5, "--batch-size", 8)
+    assert code == 0 and "suggested rate" in text and "batches" in text, err
+    assert model.read_bytes() == before
 
 
 def numbers(history):

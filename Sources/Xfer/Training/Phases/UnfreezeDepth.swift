@@ -95,6 +95,9 @@ struct PretrainedBase {
     }
   }
 
+  /// A model that is a base itself.
+  init(_ model: Model) { (container, layers) = (model, model.layers) }
+
   var weights: [ObjectIdentifier] { layers.flatMap(\.weights).map { ObjectIdentifier($0) } }
 
   /// Sets the flags of all layers of the base; they count from the next compile on.
@@ -108,4 +111,9 @@ struct PretrainedBase {
       throw XferError.invalid("unfreeze \(depth.text) leaves no weight of the base to train")
     }
   }
+}
+
+extension Model {
+  /// Freezes and thaws the layers of a pretrained base, this model; takes effect with the next `compile` of the model around it.
+  public func unfreeze(_ depth: UnfreezeDepth) throws { try PretrainedBase(self).unfreeze(depth) }
 }

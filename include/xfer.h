@@ -15,7 +15,7 @@
  *   Status     Functions return XFER_OK or an XFER_E_ code. Results go to out-parameters, which stay
  *              untouched on failure. xfer_last_error() then says, for the calling thread, which
  *              argument was wrong, what was given and what was wanted. Nothing aborts the process or
- *              prints to stdout; progress bars and warnings go to stderr.
+ *              prints to stdout; progress bars go to stderr, and so do warnings (xfer_set_log).
  *   Handles    Opaque and reference-counted. What a call gives out is yours: hand it back by
  *              xfer_X_release (NULL is fine), in any order; an object lives while anything uses it.
  *              Every call checks its handles: a released or foreign one is XFER_E_INVALID_HANDLE.
@@ -90,6 +90,12 @@ int32_t     xfer_get_threads(void);
 xfer_status xfer_set_backend(const char *name);
 /* Seeds initializers, shuffling and dropout of what is made from now on (default 0). */
 xfer_status xfer_set_random_seed(uint64_t seed);
+typedef void (*xfer_destroy_fn)(void *user);
+/* Takes warnings and what XFER_LOG asks for in place of stderr, from any thread; level 0 debug, 1 info, 2 warning, 3 error. The message
+ * lives during the call, which must not call the library. NULL: stderr again. Mistakes that would train without an error and end badly
+ * are warned of once a model: see docs/warnings.md. */
+typedef void (*xfer_log_fn)(void *user, int32_t level, const char *message);
+xfer_status xfer_set_log(xfer_log_fn function, void *user, xfer_destroy_fn destroy);
 /* Loads one plugin file now. */
 xfer_status xfer_plugin_load(const char *path);
 /* {"plugins":[{"kind","name","version","score","path"}],"rejected":[{"path","reason"}],"search_path":[...]} */
@@ -111,7 +117,6 @@ typedef int32_t xfer_dtype;
 #define XFER_BOOL  ((xfer_dtype)8)
 
 typedef struct xfer_tensor xfer_tensor;
-typedef void (*xfer_destroy_fn)(void *user);
 
 /* A copy of `data`, or zeros when it is NULL. rank 0...8. */
 xfer_status xfer_tensor_create(xfer_dtype dtype, int32_t rank, const int64_t *dims, const void *data, xfer_tensor **tensor);

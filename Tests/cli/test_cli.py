@@ -334,3 +334,15 @@ def test_a_killed_run_goes_on_bit_equal(binary, xfer, photos, tmp_path):
     assert code == 1 and "another plan" in err
     code, _, err = xfer(*arguments("killed", "--resume", "--seed", "4"))
     assert code == 1 and "checkpoint" in err
+
+
+def test_warnings_go_to_stderr_once(xfer, photos, trained, tmp_path):
+    base = tmp_path / "base.keras"
+    base.write_bytes((trained[0] / "model.keras").read_bytes())
+    arguments = [
+        "train", "--base", base, "--batch-size", "8", "--data", photos, "--epochs", "1", "--fine-tune-epochs", "2", "--json", "--fine-tune-rate"]
+    code, text, err = xfer(*arguments, "1e-3")
+    assert code == 0 and err.count("xfer: ") == 1 and "learning rate of 1.0e-03" in err, err
+    json.loads(text)
+    code, _, err = xfer(*arguments, "1e-5")
+    assert code == 0 and "xfer: " not in err, err

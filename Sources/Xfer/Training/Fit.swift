@@ -68,6 +68,7 @@ extension Trainer {
     defer { depth -= 1 }
     try keepFeatures(options.cache)
     defer { forgetFeatures() }
+    try lint()
     let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
     let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
     let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps, beginsAnew: true) }
@@ -162,6 +163,7 @@ extension Trainer {
     var logs = Logs()
     while let batch = try feed.next() {
       guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
+      if training { try lint(batch, batches: feed.count) }
       try callbacks.send(training ? .batchBegin : .testBatchBegin, index)
       try figures.add(batch, run(batch, training: training))
       logs = figures.logs

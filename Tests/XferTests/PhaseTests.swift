@@ -163,6 +163,17 @@ private func failure(_ body: () throws -> Void) -> XferError? {
     #expect(history.phases.map(\.frozenWeights) == [10, 6] && history.phases.allSatisfy(\.isAudited))
   }
 
+  /// Without training=False an unfrozen BatchNormalization follows the data, and a frozen one does not.
+  @Test func statisticsThatFollowTheDataAreNotTakenForFrozen() throws {
+    let model = try model(explicit: false)
+    let statistics = model.weights.filter { $0.name.hasPrefix("moving") }
+    let before = statistics.map(\.values)
+    let head = try model.fit(data(), phases: PhasePlan([Phase("head")]))
+    #expect(head.phases[0].frozenWeights == 10 && statistics.map(\.values) == before)
+    let all = try model.fit(data(), phases: PhasePlan([Phase("all", unfreeze: .all)]))
+    #expect(all.phases[0].frozenWeights == 0 && zip(statistics.map(\.values), before).allSatisfy { $0 != $1 })
+  }
+
   @Test(arguments: [
     ("none", 0), ("all", 4), ("last:1", 1), ("last:3", 3), ("last:50%", 2), ("last:51%", 3), ("last:100%", 4), ("from:block2_a", 2),
   ]) func depthsThawFromTheOutputOn(_ text: String, _ count: Int) throws {

@@ -163,7 +163,7 @@ extension Trainer {
     var logs = Logs()
     while let batch = try feed.next() {
       guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
-      if training { try lint(batch, batches: feed.count) }
+      if training, callbacks.state.epoch == callbacks.state.initialEpoch { try lint(batch, batches: feed.count) }
       try callbacks.send(training ? .batchBegin : .testBatchBegin, index)
       try figures.add(batch, run(batch, training: training))
       logs = figures.logs

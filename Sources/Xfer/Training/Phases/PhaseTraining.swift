@@ -114,7 +114,7 @@ private final class PhaseTraining: Callback {
 
   private func train(_ phase: Phase) throws {
     let trainer = try compile(phase)
-    let audit = model.audit()
+    let audit = FreezeAudit(model, statistics: movingStatistics)
     if resumed == nil {
       let parameters = trainer.trainableWeights.reduce(0) { $0 + $1.count }
       history.phases.append(.init(name: phase.name, trainedParameters: parameters, frozenWeights: audit.frozen.count))
@@ -127,6 +127,15 @@ private final class PhaseTraining: Callback {
     if phase.epochs > 0 { _ = try trainer.fit(data, options: fit) }
     try audit.verify()
     history.phases[self.phase].isAudited = true
+  }
+
+  /// Statistics of layers that run in training mode and are not frozen follow the data.
+  private var movingStatistics: [Variable] {
+    var found: [Variable] = []
+    model.forEachCall(training: true) { layer, _, training in
+      if training, layer.trainable, !(layer is Model) { found += layer.nonTrainableWeights }
+    }
+    return found
   }
 
   // MARK: Events

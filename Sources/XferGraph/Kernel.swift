@@ -67,7 +67,8 @@ struct OpSpecification {
         try attributes.withPointer { attributes in
           var desc = xfer_op_desc(
             struct_size: MemoryLayout<xfer_op_desc>.size, op: kind.rawValue, n_inputs: UInt32(ins.count), n_outputs: UInt32(outs.count),
-            inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed)
+            inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed,
+            precision: Int32(XFER_PRECISION_FLOAT32))
           return try body(&desc)
         }
       }

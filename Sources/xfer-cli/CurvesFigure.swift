@@ -99,11 +99,12 @@ struct CurvesFigure {
     }
 
     private var boundaries: [String] {
-      figure.boundaries.flatMap { boundary in
+      figure.boundaries.enumerated().flatMap { index, boundary in
         let place = x(Double(boundary.epoch))
         return [
           SVG.line((place, top), (place, top + height), colour: SVG.grey, dashed: true),
-          SVG.text(boundary.name, x: place + 6, y: top + 12),
+          // Names of short phases would run into each other on one line.
+          SVG.text(boundary.name, x: place + 6, y: top + 12 + 14 * Double(index % 4)),
         ]
       }
     }

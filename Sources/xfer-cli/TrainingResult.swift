@@ -19,11 +19,10 @@ struct TrainingResult {
     phases.first { $0.name == phase }.flatMap { $0.logs($0.history.epochs.count - 1)["val_accuracy"] }
   }
 
+  private static let usual = ["head", "fine-tune"]
+
   /// The phases of the usual plan, whether they ran or not, and all others.
-  private var phaseNames: [String] {
-    let usual = ["head", "fine-tune"]
-    return usual + phases.map(\.name).filter { !usual.contains($0) }
-  }
+  private var phaseNames: [String] { Self.usual + phases.map(\.name).filter { !Self.usual.contains($0) } }
 
   /// Backends by the ops they run, the busiest first.
   private var backends: [(name: String, ops: Int)] {
@@ -38,7 +37,10 @@ struct TrainingResult {
     func share(_ value: Double?) -> String { value.map(percent) ?? "-" }
     let titles = ["head": "the head", "fine-tune": "fine-tuning"]
     var rows = [["validation accuracy before training", share(before?["accuracy"])]]
-    for name in phaseNames { rows.append(["validation accuracy after \(titles[name] ?? name)", share(accuracy(after: name))]) }
+    let isUsual = phases.allSatisfy { Self.usual.contains($0.name) }
+    for name in isUsual ? Self.usual : phases.map(\.name) {
+      rows.append(["validation accuracy after \(titles[name] ?? name)", share(accuracy(after: name))])
+    }
     for phase in phases where phase.isAudited { rows.append(["frozen weights bit-equal, \(phase.name)", "\(phase.frozenWeights)"]) }
     rows.append(["seconds", fixed(seconds, 1)])
     rows.append(["peak memory", "\(peakBytes / 1_048_576) MiB"])

@@ -39,7 +39,11 @@ struct RateFigure {
       let place = x(exponents[index])
       parts.append(SVG.line((place, top), (place, top + height), colour: SVG.orange, dashed: true))
       parts.append(SVG.dot((place, y(losses[index])), colour: SVG.orange))
-      parts.append(SVG.text("suggestion \(LearningRateRange.text(suggestion))", x: place + 6, y: top + 12, colour: SVG.orange))
+      let isLeft = place < left + width / 2
+      parts.append(
+        SVG.text(
+          "suggestion \(LearningRateRange.text(suggestion))", x: place + (isLeft ? 6 : -6), y: top + 12, anchor: isLeft ? "start" : "end",
+          colour: SVG.orange))
     }
     return SVG.document(
       width: left + width + 24, height: top + height + 56, title: "Loss over the learning rate", parts.joined(separator: "\n"))

@@ -15,7 +15,7 @@
  *   Status     Functions return XFER_OK or an XFER_E_ code. Results go to out-parameters, which stay
  *              untouched on failure. xfer_last_error() then says, for the calling thread, which
  *              argument was wrong, what was given and what was wanted. Nothing aborts the process or
- *              prints to stdout; progress bars and warnings go to stderr.
+ *              prints to stdout; progress bars go to stderr, and so do warnings (xfer_set_log).
  *   Handles    Opaque and reference-counted. What a call gives out is yours: hand it back by
  *              xfer_X_release (NULL is fine), in any order; an object lives while anything uses it.
  *              Every call checks its handles: a released or foreign one is XFER_E_INVALID_HANDLE.
@@ -96,6 +96,12 @@ xfer_status xfer_set_backend(const char *name);
 xfer_status xfer_set_precision(const char *name);
 /* Seeds initializers, shuffling and dropout of what is made from now on (default 0). */
 xfer_status xfer_set_random_seed(uint64_t seed);
+typedef void (*xfer_destroy_fn)(void *user);
+/* Takes warnings and what XFER_LOG asks for in place of stderr, from any thread; level 0 debug, 1 info, 2 warning, 3 error. The message
+ * lives during the call, which must not call the library. NULL: stderr again. Mistakes that would train without an error and end badly
+ * are warned of once a model: see docs/warnings.md. */
+typedef void (*xfer_log_fn)(void *user, int32_t level, const char *message);
+xfer_status xfer_set_log(xfer_log_fn function, void *user, xfer_destroy_fn destroy);
 /* Loads one plugin file now. */
 xfer_status xfer_plugin_load(const char *path);
 /* {"plugins":[{"kind","name","version","score","path"}],"rejected":[{"path","reason"}],"search_path":[...]} */
@@ -117,7 +123,6 @@ typedef int32_t xfer_dtype;
 #define XFER_BOOL  ((xfer_dtype)8)
 
 typedef struct xfer_tensor xfer_tensor;
-typedef void (*xfer_destroy_fn)(void *user);
 
 /* A copy of `data`, or zeros when it is NULL. rank 0...8. */
 xfer_status xfer_tensor_create(xfer_dtype dtype, int32_t rank, const int64_t *dims, const void *data, xfer_tensor **tensor);
@@ -575,6 +580,43 @@ xfer_status xfer_trainer_fit(xfer_trainer *trainer, const xfer_fit_options *opti
 /* {"loss":[...],"accuracy":[...],"val_loss":[...],...}: one number an epoch, all digits. */
 xfer_status xfer_history_json(const xfer_history *history, char *buffer, size_t capacity, size_t *length);
 void        xfer_history_release(xfer_history *history);
+
+/* Training by phases. A plan is the name of a preset ("linear-probe", "head-then-all", "gradual-unfreeze", "layer-decay"), or JSON: a preset
+ * with settings, {"preset":"gradual-unfreeze","epochs":10,...}, or
+ *
+ *   {"phases":[{"name":"head","epochs":20,"learning_rate":1e-3},
+ *              {"name":"top","unfreeze":"last:30","epochs":10,"learning_rate":1e-4,"optimizer":{"class_name":"SGD","config":{"momentum":0.9}},
+ *               "learning_rate_groups":[{"layers":"block14","multiplier":1.0},{"first":100,"multiplier":0.1}],
+ *               "early_stopping":{"monitor":"val_loss","patience":3,"restore_best_weights":true}}]}
+ *
+ * unfreeze is "none" (the default), "all", "last:N" layers, "last:P%" of those with weights, or "from:LAYER", of the pretrained base: the one
+ * model within the model, or that named by "base"; where the base's layers are the model's own, those before the layer named by "head".
+ * The first learning-rate group a layer belongs to counts; "layer_decay":0.8 in their place shrinks the rate from layer to layer
+ * towards the input. docs/phases.md has every key.
+ *
+ * xfer_phases_json gives a plan in full, or says what is wrong with it. */
+xfer_status xfer_phases_json(const char *plan, char *buffer, size_t capacity, size_t *length);
+/* In each phase the base is frozen or thawed, the model compiled with the phase's optimizer and the trainer's losses and metrics,
+ * and fitted with the options, whose epochs, initial_epoch and recompile_stale count for nothing. Frozen weights and statistics are
+ * checked to be bit-equal at the end of each. xfer_trainer_cancel and _set_stop_training of this trainer count; afterwards
+ * xfer_model_compiled has the last phase's trainer.
+ *
+ * config (NULL: {}): {"checkpoint":FILE,"save_freq":"epoch"|BATCHES,"resume":false,"delete_checkpoint":true,"identity":{...}}. The checkpoint
+ * is replaced as a whole after each epoch, and after so many batches; with resume, training goes on from it, where it is there, to the
+ * bits it would have had, in a process that made the same model and data again. It is refused (XFER_E_STATE) for another plan, another
+ * base, or an identity that is not equal. It goes once the last phase has ended.
+ *
+ * The history's JSON: {"phases":[{"name":"head","epochs":[{"loss":...,"val_loss":...,"seconds":...}]}]}. */
+xfer_status xfer_trainer_fit_phases(xfer_trainer *trainer, const char *plan, const char *config, const xfer_fit_options *options,
+                                    xfer_history **history);
+/* Smith's range test: trains on batch after batch of the options' data with a rate that grows exponentially, until the loss explodes. Weights,
+ * statistics, optimizer and random states are afterwards what they were, bit for bit. config (NULL: {}):
+ * {"min_rate":1e-7,"max_rate":1.0,"steps":100,"smoothing":0.9,"divergence":4.0}; the test ends when the averaged loss is `divergence` times
+ * its lowest. Of the options data, batch_size, no_shuffle, class weights and cache count.
+ *
+ * The history's JSON: {"rates":[...],"losses":[...],"raw_losses":[...],"suggestion":0.003,"svg":"<svg ..."}: losses are moving averages; the
+ * suggestion, where the loss falls most steeply, is null when it never falls. */
+xfer_status xfer_trainer_lr_find(xfer_trainer *trainer, const char *config, const xfer_fit_options *options, xfer_history **history);
 /* Data, batch_size, steps_per_epoch, callbacks and verbose of the options count. {"loss":...,...} */
 xfer_status xfer_trainer_evaluate(xfer_trainer *trainer, const xfer_fit_options *options, char *buffer, size_t capacity, size_t *length);
 /* All outputs for all batches of the options' data, whose targets are left alone: outputs has room for `capacity` handles.

@@ -12,7 +12,7 @@ numpy arrays go in and come out. Refusals are `XferError`s with a `.status`.
 """
 
 from . import (
-    activations, applications, backend, callbacks, config, constraints, initializers, layers, losses, metrics, models, ops, optimizers, random,
+    activations, applications, backend, callbacks, config, constraints, initializers, layers, losses, metrics, models, ops, optimizers, phases, random,
     regularizers, saving, utils,
 )
 from ._errors import XferError
@@ -37,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Dataset", "Functional", "GradientTape", "Initializer", "Input", "Layer", "Loss", "Metric", "Model", "Optimizer", "Regularizer", "Sequential",
     "Symbol", "Tensor", "Weight", "XferError", "activations", "applications", "backend", "callbacks", "config", "constraints", "get_threads",
-    "initializers", "kernels", "layers", "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "plugins", "random", "register_kernel",
-    "regularizers", "saving", "set_backend", "set_precision", "set_random_seed", "set_threads", "unregister_kernel", "utils", "version",
+    "initializers", "kernels", "layers", "load_plugin", "losses", "metrics", "models", "ops", "optimizers", "phases", "plugins", "random",
+    "register_kernel", "regularizers", "saving", "set_backend", "set_precision", "set_random_seed", "set_threads", "unregister_kernel", "utils",
+    "version",
 ]

@@ -3,8 +3,11 @@
 The library is loaded at the first call, so that parts which need none of it (the converter) work alone.
 """
 
+import atexit
+import collections
 import ctypes
 import os
+import sys
 import threading
 from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
@@ -22,6 +25,7 @@ MetricUpdateFunction = CFUNCTYPE(c_int32, c_void_p, Handle, Handle, Handle)
 MetricResultFunction = CFUNCTYPE(c_double, c_void_p)
 MetricResetFunction = CFUNCTYPE(None, c_void_p)
 RestartFunction = CFUNCTYPE(c_int32, c_void_p, c_int64)
+LogFunction = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 ScheduleFunction = CFUNCTYPE(c_double, c_void_p, c_uint64)
 EventFunction = CFUNCTYPE(c_int32, c_void_p, c_int32, c_int64, c_int64, c_char_p)
 KernelFunction = CFUNCTYPE(None)
@@ -124,6 +128,7 @@ PROTOTYPES = {
     "xfer_set_backend": (Status, (c_char_p,)),
     "xfer_set_precision": (Status, (c_char_p,)),
     "xfer_set_random_seed": (Status, (c_uint64,)),
+    "xfer_set_log": (Status, (LogFunction, c_void_p, DestroyFunction)),
     "xfer_plugin_load": (Status, (c_char_p,)),
     "xfer_plugins_json": (Status, _TEXT),
     "xfer_tensor_create": (Status, (c_int32, c_int32, POINTER(c_int64), c_void_p, Out)),
@@ -239,6 +244,9 @@ PROTOTYPES = {
     "xfer_model_compiled": (Status, (Handle, Out, Out, Out, _HANDLES, c_size_t, POINTER(c_size_t))),
     "xfer_model_compile_config": (Status, (Handle, *_TEXT)),
     "xfer_trainer_fit": (Status, (Handle, POINTER(FitOptions), Out)),
+    "xfer_phases_json": (Status, (c_char_p, *_TEXT)),
+    "xfer_trainer_fit_phases": (Status, (Handle, c_char_p, c_char_p, POINTER(FitOptions), Out)),
+    "xfer_trainer_lr_find": (Status, (Handle, c_char_p, POINTER(FitOptions), Out)),
     "xfer_history_json": (Status, (Handle, *_TEXT)),
     "xfer_history_release": (None, (Handle,)),
     "xfer_trainer_evaluate": (Status, (Handle, POINTER(FitOptions), *_TEXT)),
@@ -259,6 +267,19 @@ PROTOTYPES = {
     "xfer_trainer_cancel": (Status, (Handle,)),
     "xfer_trainer_release": (None, (Handle,)),
 }
+
+
+# Warnings of the library's that Python has not heard yet: they come from any thread, in the middle of a call.
+pending_warnings = collections.deque()
+
+
+@LogFunction
+def _take_log(user, level, message):
+    text = message.decode(errors="replace")
+    if level == 2:
+        pending_warnings.append(text)
+    else:
+        print(f"xfer: {text}", file=sys.stderr)
 
 
 def candidates():
@@ -295,6 +316,9 @@ def load():
         version = library.xfer_abi_version()
         if version >> 16 != ABI_MAJOR:
             raise ImportError(f"{path} has ABI {version >> 16}.{version & 0xFFFF}, this package needs {ABI_MAJOR}.x")
+        library.xfer_set_log(_take_log, None, DestroyFunction())
+        # Nothing calls into an interpreter that is being torn down.
+        atexit.register(library.xfer_set_log, LogFunction(), None, DestroyFunction())
         return library
     raise ImportError("libxfer.so.1 was not found (XFER_LIBRARY names it). Tried:\n" + "\n".join(tried))
 

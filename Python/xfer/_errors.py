@@ -1,8 +1,11 @@
 """XferError, and the way from a status to it."""
 
+import os
+import sys
 import threading
+import warnings
 
-from ._c import lib
+from ._c import lib, pending_warnings
 
 INVALID_ARGUMENT, INVALID_HANDLE, SHAPE, DTYPE, NOT_FOUND, IO, FORMAT, UNSUPPORTED, PLUGIN, OUT_OF_MEMORY = range(1, 11)
 CANCELLED, STALE_TRAINABLE, NOT_COMPILED, NON_FINITE, DATA, STATE, INTERNAL = range(11, 18)
@@ -72,8 +75,22 @@ def callback_failed(exception):
     _callback.exception = exception
 
 
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _warn():
+    """Hands the library's warnings on, as those of the line outside this package that called it."""
+    frame, level = sys._getframe(1), 2
+    while frame is not None and os.path.dirname(os.path.abspath(frame.f_code.co_filename)).startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    while pending_warnings:
+        warnings.warn(pending_warnings.popleft(), UserWarning, stacklevel=level)
+
+
 def check(status):
     """Raises what a status other than XFER_OK stands for."""
+    if pending_warnings:
+        _warn()
     exception, _callback.exception = getattr(_callback, "exception", None), None
     if exception is not None:
         raise exception

@@ -11,11 +11,12 @@ import warnings
 
 import numpy as np
 
-from . import _c, losses, metrics as metric_module, optimizers
+from . import _c, losses, metrics as metric_module, optimizers, phases as phase_module
 from ._c import lib
 from ._errors import DATA, NOT_COMPILED, check, error
 from ._fit import Callbacks, listed
-from ._handle import Handle, array_of, make, optional_text, text, text_once
+from ._handle import Handle, array_of, encode, make, optional_text, text, text_once
+from ._rates import LearningRateRange
 from ._run import Run
 from ._structure import by_name, is_nest, leaves, named
 from .callbacks import Callback, CallbackList, History, LibraryCallback, hears
@@ -394,21 +395,99 @@ class Trainable:
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
         """
-        if cache not in _CACHES:
-            raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
         if stale_trainable not in ("error", "recompile"):
             raise ValueError(f"stale_trainable is \"error\" or \"recompile\", {stale_trainable!r} was given")
+        given = listed(callbacks)
+        own = [callback for callback in given if isinstance(callback, History)]
+        history = self.history = own[-1] if own else History()
+        self._fit(
+            lib.xfer_trainer_fit, x, y, batch_size, epochs, verbose, given, validation_split, validation_data, shuffle, class_weight, sample_weight,
+            steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder,
+            last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
+            recompile_stale=int(stale_trainable == "recompile"))
+        return history
+
+    def fit_phases(
+        self, x=None, y=None, phases="head-then-all", *, checkpoint=None, save_freq="epoch", resume=False, delete_checkpoint=True, identity=None,
+        batch_size=None, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None, shuffle=True, class_weight=None,
+        sample_weight=None, steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
+        cache="memory", cache_folder=None,
+    ):
+        """Trains by phases, with the losses and metrics of compile(); returns a PhaseHistory.
+
+        phases: an xfer.phases.PhasePlan, a list of xfer.phases.Phase, the name of a preset ("linear-probe", "head-then-all",
+        "gradual-unfreeze", "layer-decay"), or what a plan's JSON file has. In each phase the base is frozen or thawed and the model compiled with the
+        phase's optimizer; frozen weights are checked to be bit-equal at its end. Afterwards the model is compiled as in the last one.
+
+        checkpoint: a file that is replaced after each epoch, and with save_freq=N after every N batches; with resume=True training goes
+        on from it, where it is there, to the numbers it would have had, in a process that made the same model and data again. It is
+        refused for another plan, another base, or another identity (what else the numbers depend on: any JSON). It goes when all is done,
+        unless delete_checkpoint=False. What callbacks remember is not in it. The other arguments are those of fit.
+        """
+        plan = phase_module.encoded(phases)
+        settings = {
+            "checkpoint": None if checkpoint is None else os.fspath(checkpoint), "save_freq": save_freq, "resume": bool(resume),
+            "delete_checkpoint": bool(delete_checkpoint), "identity": {"batch_size": batch_size, "given": identity}}
+        config = encode(settings)
+        longest = max((phase["epochs"] for phase in json.loads(text(lib.xfer_phases_json, plan))["phases"]), default=1)
+
+        def start(trainer, options, result):
+            return lib.xfer_trainer_fit_phases(trainer, plan, config, options, result)
+
+        try:
+            found = self._fit(
+                start, x, y, batch_size, longest, verbose, listed(callbacks), validation_split, validation_data, shuffle, class_weight,
+                sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder)
+        finally:
+            self._take_trainer()
+        history = self.history = phase_module.PhaseHistory(self, json.loads(text(lib.xfer_history_json, found))["phases"])
+        return history
+
+    def lr_find(
+        self, x=None, y=None, *, min_rate=1e-7, max_rate=1.0, steps=100, smoothing=0.9, divergence=4.0, batch_size=None, shuffle=True,
+        class_weight=None, sample_weight=None, cache="memory", cache_folder=None,
+    ):
+        """Smith's range test: trains on batch after batch with a rate that grows from min_rate to max_rate, and returns a LearningRateRange with
+        .rates, .losses, .suggestion and .plot(path). Weights, statistics and optimizer are afterwards what they were, bit for bit.
+
+        smoothing: what counts of the past in the average of the losses. divergence: the test ends when that is so many times its lowest.
+        The other arguments are those of fit.
+        """
+        settings = {"min_rate": min_rate, "max_rate": max_rate, "steps": steps, "smoothing": smoothing, "divergence": divergence}
+        config = encode(settings)
+        found = self._fit(
+            lambda trainer, options, result: lib.xfer_trainer_lr_find(trainer, config, options, result), x, y, batch_size, 1, 0, [], 0.0, None, shuffle,
+            class_weight, sample_weight, None, None, None, 1, cache, cache_folder)
+        return LearningRateRange(json.loads(text(lib.xfer_history_json, found)))
+
+    def _take_trainer(self):
+        """Takes over the trainer and optimizer that the library bound to the model last."""
+        trainer, optimizer = ctypes.c_void_p(), ctypes.c_void_p()
+        count = ctypes.c_size_t()
+        check(lib.xfer_model_compiled(self._model_handle(), trainer, optimizer, None, None, 0, count))
+        self._trainer = Handle(trainer.value, "trainer")
+        made = Handle(optimizer.value, "optimizer")
+        self._optimizer = optimizers.adopt(made, json.loads(text(lib.xfer_optimizer_config, made))["class_name"])
+
+    def _fit(
+        self, start, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight, sample_weight,
+        steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder, last=(), initial_epoch=0,
+        recompile_stale=0,
+    ):
+        """What fit and its kin share: start(trainer, options, result) trains; the handle of the history."""
+        if cache not in _CACHES:
+            raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
         x = self._ready_for(x, y)
         trainer = self._compiled()
         options = _c.FitOptions.new()
         epochs = _whole(epochs, "epochs")
         options.batch_size = _whole(batch_size or 0, "batch_size")
         options.validation_batch_size = _whole(validation_batch_size or 0, "validation_batch_size")
-        options.epochs, options.initial_epoch = max(0, epochs) or _c.NO_EPOCHS, _whole(initial_epoch, "initial_epoch")
+        options.epochs, options.initial_epoch = max(0, epochs) or _c.NO_EPOCHS, initial_epoch
         if class_weight is not None and isinstance(x, types.GeneratorType):
             raise ValueError(f"Argument `class_weight` is not supported for Python generator inputs. Received: class_weight={class_weight}")
         options.no_shuffle, options.verbose = int(not shuffle), _verbosity(verbose)
-        options.recompile_stale = int(stale_trainable == "recompile")
+        options.recompile_stale = recompile_stale
         options.cache = _CACHES[cache]
         options.cache_folder = None if cache_folder is None else os.fsencode(cache_folder)
         kept = [_fill_frequency(options, validation_freq), _fill_classes(options, class_weight)]
@@ -428,20 +507,15 @@ class Trainable:
             if held is not None:
                 held.fill(options, "validation_")
                 options.validation_split = 0.0
-            given = listed(callbacks)
-            own = [callback for callback in given if isinstance(callback, History)]
-            history = self.history = own[-1] if own else History()
             steps = steps_per_epoch or _batches(x, feed, options.batch_size or _BATCH, options.validation_split)
-            last = ([] if own else [history]) + [_Ends(feed.source, epochs)]
-            hooks = Callbacks(run, self, given, last, epochs=epochs, steps=steps, verbose=options.verbose)
+            hooks = Callbacks(run, self, callbacks, [*last, _Ends(feed.source, epochs)], epochs=epochs, steps=steps, verbose=options.verbose)
             hooks.fill(options)
             result = ctypes.c_void_p()
-            status = lib.xfer_trainer_fit(trainer, options, result)
-            if result.value:
-                Handle(result.value, "history")
+            status = start(trainer, options, result)
+            made = Handle(result.value, "history") if result.value else None
             run.finish(status)
             del kept
-            return history
+            return made
 
     def _validation(self, run, data, steps, rows):
         """The same first steps of the data, `rows` of arrays, in every epoch."""

@@ -14,10 +14,12 @@ struct FitData {
   }
 
   /// What to train on, and what `validation_split` leaves of it for validation.
-  func training() throws -> (data: any Dataset, validation: (any Dataset)?) {
+  ///
+  /// - Parameter draw: gives the seed of the samples' order.
+  func training(draw: () -> UInt64 = RandomSeed.next) throws -> (data: any Dataset, validation: (any Dataset)?) {
     let split = options.validation_split
     guard split >= 0, split < 1 else { throw invalid("options.validation_split is to be from 0 to below 1, \(split) was given") }
-    let seed = try truth(options.no_shuffle, "options.no_shuffle") ? nil : RandomSeed.next()
+    let seed = try truth(options.no_shuffle, "options.no_shuffle") ? nil : draw()
     guard let arrays = try arrays(targets: true) else {
       guard split == 0 else { throw invalid("options.validation_split wants arrays, a data set was given") }
       return (try object(options.dataset, .dataset, "options.dataset"), try validation())

@@ -21,7 +21,7 @@ extension Kind<Metric> { static var metric: Self { Self(name: "metric") } }
 extension Kind<any Dataset> { static var dataset: Self { Self(name: "dataset") } }
 extension Kind<HeldTrainer> { static var trainer: Self { Self(name: "trainer") } }
 extension Kind<Callback> { static var callback: Self { Self(name: "callback") } }
-extension Kind<History> { static var history: Self { Self(name: "history") } }
+extension Kind<any RecordedHistory> { static var history: Self { Self(name: "history") } }
 
 /// The objects C holds. A handle is a number, not an address: it is odd, so that no pointer to an object can pass for one, and
 /// never given out twice, so that a released one stays recognizable. Each holds its object alive.

@@ -79,3 +79,26 @@ private let version: StaticString = "0.1.0"
     }
   }
 }
+
+/// Owns what a C caller gave to take log lines.
+private final class LogFunction: @unchecked Sendable {
+  let function: xfer_log_fn
+  let user: UnsafeMutableRawPointer?
+  let destroy: xfer_destroy_fn?
+
+  init(_ function: @escaping xfer_log_fn, _ user: UnsafeMutableRawPointer?, _ destroy: xfer_destroy_fn?) {
+    (self.function, self.user, self.destroy) = (function, user, destroy)
+  }
+
+  deinit { destroy?(user) }
+}
+
+@c @implementation public func xfer_set_log(
+  _ function: xfer_log_fn?, _ user: UnsafeMutableRawPointer?, _ destroy: xfer_destroy_fn?
+) -> xfer_status {
+  call {
+    guard let function else { return setLogHandler(nil) }
+    let held = LogFunction(function, user, destroy)
+    setLogHandler { held.function(held.user, $0, $1) }
+  }
+}

@@ -10,7 +10,7 @@ struct HeldTrainer {
   init(_ trainer: Trainer, _ model: Model) { (self.trainer, self.model) = (trainer, model) }
 }
 
-private func held(_ handle: OpaquePointer?) throws -> Trainer { try object(handle, .trainer, "trainer").trainer }
+func held(_ handle: OpaquePointer?) throws -> Trainer { try object(handle, .trainer, "trainer").trainer }
 
 @c @implementation public func xfer_model_compile(
   _ model: OpaquePointer?, _ optimizer: OpaquePointer?, _ loss: OpaquePointer?, _ metrics: UnsafePointer<OpaquePointer?>?,
@@ -131,7 +131,7 @@ private func compiled(_ model: Model) throws -> Trainer {
   }
 }
 
-private func fitOptions(_ data: FitData, _ validation: (any Dataset)?) throws -> FitOptions {
+func fitOptions(_ data: FitData, _ validation: (any Dataset)?) throws -> FitOptions {
   let given = data.options
   guard given.epochs >= Int32(XFER_NO_EPOCHS) else {
     throw invalid("options.epochs is to be 0 (for 1), XFER_NO_EPOCHS or above, \(given.epochs) was given")
@@ -165,6 +165,14 @@ private func verbosity(_ value: Int32) throws -> Int {
   guard (0...2).contains(value) else { throw invalid("options.verbose is to be 0, 1 or 2, \(value) was given") }
   return Int(value)
 }
+
+/// What a run left behind: C reads its JSON.
+protocol RecordedHistory {
+  var json: JSONValue { get }
+}
+extension History: RecordedHistory {}
+extension PhaseHistory: RecordedHistory {}
+extension RangeTest: RecordedHistory {}
 
 @c @implementation public func xfer_history_json(
   _ history: OpaquePointer?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
@@ -256,7 +264,7 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
 
 @c @implementation public func xfer_trainer_release(_ trainer: OpaquePointer?) { HandleTable.release(trainer, .trainer) }
 
-private func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
+func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
   guard given.cache_bytes >= 0 else { throw invalid("options.cache_bytes is to be 0 or above, \(given.cache_bytes) was given") }
   let budget = given.cache_bytes == 0 ? nil : Int(given.cache_bytes)
   switch Int(given.cache) {

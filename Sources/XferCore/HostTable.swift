@@ -33,7 +33,12 @@ enum HostTable {
   }
 }
 
-/// Log lines go to stderr; below warnings only with XFER_LOG=debug or info.
+private let logHandler = Mutex<(@Sendable (_ level: Int32, _ message: String) -> Void)?>(nil)
+
+/// Takes log lines from now on, from any thread; nil: stderr.
+public func setLogHandler(_ handler: (@Sendable (_ level: Int32, _ message: String) -> Void)?) { logHandler.withLock { $0 = handler } }
+
+/// Log lines go to stderr or to who asked for them; below warnings only with XFER_LOG=debug or info.
 public func log(_ level: Int32, _ message: String) {
   let threshold: Int32 =
     switch getenv("XFER_LOG").map({ String(cString: $0) }) {
@@ -42,7 +47,8 @@ public func log(_ level: Int32, _ message: String) {
     case "error": Int32(XFER_LOG_ERROR)
     default: Int32(XFER_LOG_WARNING)
     }
-  if level >= threshold { writeError("xfer: \(message)\n") }
+  guard level >= threshold else { return }
+  if let handler = logHandler.withLock({ $0 }) { handler(level, message) } else { writeError("xfer: \(message)\n") }
 }
 
 /// Writes text to stderr in one call.

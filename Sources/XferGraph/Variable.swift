@@ -15,6 +15,8 @@ public final class Variable {
   public var path: String
   public let shape: [Int]
   public var trainable: Bool
+  /// Whether the values came from a file: those of a pretrained network.
+  public var isLoaded = false
   /// A penalty on the values, [1], that counts towards the loss while the weight is trained.
   public var regularizer: (any WeightRule)?
   /// What the values are projected to after each update.

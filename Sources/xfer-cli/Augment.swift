@@ -6,6 +6,8 @@ struct Augment: ExpressibleByArgument {
   enum Kind: String, CaseIterable { case flip, rotate, zoom, translate, brightness, contrast }
 
   private let steps: [(kind: Kind, value: String?)]
+  /// As it was given.
+  let text: String
 
   static let help = """
     Random changes of the training images, new in each epoch: flip (or flip:vertical, flip:both), rotate:TURNS, zoom:PART, translate:PART, \
@@ -25,7 +27,7 @@ struct Augment: ExpressibleByArgument {
       }
       steps.append((kind, value))
     }
-    self.steps = steps
+    (self.steps, text) = (steps, argument)
   }
 
   /// Keras' layers that do it, each with a seed of its own.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CXfer
+import Glibc
 import Xfer
 
 struct Train: ParsableCommand, ReportsJSON {
@@ -16,9 +17,12 @@ struct Train: ParsableCommand, ReportsJSON {
 
         xfer train --base efficientnet-lite0:efficientnet-lite0.safetensors --data photos --out model.keras
 
+      Other plans have more stages: --plan names a preset or a file of phases, as docs/phases.md describes them.
+
       The saved model takes pixels 0...255 and gives logits: one for each class, or a single one where there are two classes.
 
-      Ctrl-C stops after the current batch and still writes --out and --history, with exit code 130.
+      Ctrl-C stops after the current batch and still writes --out and --history, with exit code 130. However a run ends, --resume and \
+      the same arguments go on from its checkpoint, to the same bits.
       """)
 
   @Option(
@@ -27,17 +31,7 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "model"))
   var base: ModelArgument
 
-  @Option(help: ArgumentHelp("Images to train on, one subfolder for each class.", valueName: "dir"))
-  var data: String
-
-  @Option(help: ArgumentHelp("Images to validate on, in the same classes.", valueName: "dir"))
-  var val: String?
-
-  @Option(help: ArgumentHelp("The part of --data set aside for validation where there is no --val. (default: 0.2)", valueName: "part"))
-  var validationSplit: Double?
-
-  @Option(help: ArgumentHelp("Height and width the images are resized to. (default: what the base was made for)", valueName: "HxW"))
-  var imageSize: ImageSize?
+  @OptionGroup var source: SourceOptions
 
   @Option(help: ArgumentHelp("Epochs of the head.", valueName: "n"))
   var epochs = 20
@@ -52,17 +46,17 @@ struct Train: ParsableCommand, ReportsJSON {
   var fineTuneRate = 1e-5
 
   @Option(
-    help: ArgumentHelp("What is fine-tuned: all, last:N (layers), from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
-  var unfreeze = Unfreeze.all
+    help: ArgumentHelp(
+      "What is fine-tuned: all, last:N (layers), last:P%, from:LAYER or none; 'xfer summary' lists layers.", valueName: "layers"))
+  var unfreeze = UnfreezeDepth.all
 
-  @Option(help: ArgumentHelp("\(Augment.help)", valueName: "changes"))
-  var augment: Augment?
-
-  @Option(help: ArgumentHelp("Images in a batch.", valueName: "n"))
-  var batchSize = 32
-
-  @Option(help: ArgumentHelp("Seed of the head's first weights, the split and the order of the images.", valueName: "n"))
-  var seed: UInt32 = 0
+  @Option(
+    help: ArgumentHelp(
+      """
+      The phases of training: a preset (\(PhasePlan.presets.joined(separator: ", "))), which takes epochs and rates from the options above, or a \
+      JSON file of phases, which has its own. (default: head-then-all)
+      """, valueName: "plan"))
+  var plan: PlanChoice?
 
   @Option(
     help: ArgumentHelp(
@@ -81,35 +75,71 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(help: ArgumentHelp("Where to draw the training curves (SVG).", valueName: "file"))
   var curves: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Where training can go on from when it is interrupted; off for nowhere. (default: --out with .checkpoint behind it)",
+      valueName: "file"))
+  var checkpoint: String?
+
+  @Option(help: ArgumentHelp("Write the checkpoint after so many batches, too, not after epochs alone.", valueName: "n"))
+  var checkpointBatches: Int?
+
+  @Flag(help: "Go on from the checkpoint, if there is one.")
+  var resume = false
+
   @OptionGroup var output: OutputOptions
+
+  /// The checkpoint's file, nil for none.
+  var checkpointFile: String? {
+    if let checkpoint { return checkpoint == "off" ? nil : checkpoint }
+    return out.map { $0 + ".checkpoint" }
+  }
+
+  func phasePlan() throws -> PhasePlan {
+    guard case .file(let path) = plan else {
+      let settings: JSONValue = [
+        "epochs": .int(epochs), "learning_rate": .double(learningRate), "fine_tune_epochs": .int(fineTuneEpochs),
+        "fine_tune_rate": .double(fineTuneRate), "unfreeze": .string(unfreeze.text),
+      ]
+      guard case .preset(let name) = plan else { return try .preset("head-then-all", settings: settings) }
+      return try .preset(name, settings: settings)
+    }
+    return try PhasePlan(JSONValue(parsing: readFile(path), what: path))
+  }
 
   func validate() throws {
     try base.check("--base")
-    guard val == nil || validationSplit == nil else { throw ValidationError("--val and --validation-split exclude each other.") }
-    if let validationSplit, !(validationSplit > 0 && validationSplit < 1) {
-      throw ValidationError("--validation-split is to be between 0 and 1, \(validationSplit) was given.")
-    }
     guard epochs >= 0, fineTuneEpochs >= 0 else { throw ValidationError("--epochs and --fine-tune-epochs are to be 0 or above.") }
-    guard batchSize > 0 else { throw ValidationError("--batch-size is to be above 0, \(batchSize) was given.") }
     for rate in [learningRate, fineTuneRate] where !(rate > 0 && rate.isFinite) {
       throw ValidationError("--learning-rate and --fine-tune-rate are to be above 0, \(rate) was given.")
+    }
+    try plan?.check()
+    guard checkpointFile != nil || !resume else { throw ValidationError("--resume wants --out or --checkpoint, to find the checkpoint.") }
+    if let checkpointBatches, checkpointBatches < 1 {
+      throw ValidationError("--checkpoint-batches is to be above 0, \(checkpointBatches) was given.")
     }
     if let out, !out.hasSuffix(".keras") { throw ValidationError("--out is to end in .keras, '\(out)' was given.") }
   }
 
   func run() throws {
     Interrupt.install()
-    for (path, option) in [(out, "--out"), (history, "--history"), (curves, "--curves")] { try checkWritable(path, option) }
+    for (path, option) in [(out, "--out"), (history, "--history"), (curves, "--curves"), (checkpointFile, "--checkpoint")] {
+      try checkWritable(path, option)
+    }
     try runtime.apply()
-    RandomSeed.set(UInt64(seed))
+    RandomSeed.set(UInt64(source.seed))
     var run = try TrainingRun(self)
     do {
       try run.start()
     } catch let error as XferError where error.status == XFER_E_CANCELLED {
       try save(run)
-      throw XferError(error.status, out.map { "interrupted; the model as it is now was saved to \($0)" } ?? "interrupted")
+      var message = "interrupted"
+      if let out { message += "; the model as it is now was saved to \(out)" }
+      if let checkpointFile, access(checkpointFile, F_OK) == 0 { message += "; --resume goes on from \(checkpointFile)" }
+      throw XferError(error.status, message)
     }
     try save(run)
+    if let checkpointFile { unlink(checkpointFile) }
     if output.json {
       printJSON(run.result.json)
     } else {
@@ -122,7 +152,7 @@ struct Train: ParsableCommand, ReportsJSON {
 
   private func save(_ run: TrainingRun) throws {
     if let out { try run.model.save(out) }
-    if let history { try writeText(run.result.history.text(pretty: true) + "\n", to: history) }
+    if let history { try writeText(run.result.historyJSON.text(pretty: true) + "\n", to: history) }
     if let curves { try writeText(CurvesFigure(run.result).svg, to: curves) }
   }
 }

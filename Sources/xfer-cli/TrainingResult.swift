@@ -2,32 +2,27 @@ import Xfer
 
 /// What a training run found, as a table, as history.json and as the command's JSON.
 struct TrainingResult {
-  struct Epoch {
-    let logs: Logs
-    let seconds: Double
-  }
-
-  struct Phase {
-    let name: String
-    let trainedParameters: Int
-    let frozenWeights: Int
-    var epochs: [Epoch] = []
-    /// Whether the frozen weights were found bit-equal at the end.
-    var audited = false
-  }
-
   let classes: [String]
   let base: String
   let images: (train: Int, validation: Int)
   let size: ImageSize
   var before: Logs?
-  var phases: [Phase] = []
+  var history = PhaseHistory()
   var plan: JSONValue = ["nodes": []]
   var seconds = 0.0
   var peakBytes = 0
   var skipped: [(path: String, reason: String)] = []
 
-  private func accuracy(after phase: String) -> Double? { phases.first { $0.name == phase }?.epochs.last?.logs["val_accuracy"] }
+  var phases: [PhaseHistory.Entry] { history.phases }
+
+  private func accuracy(after phase: String) -> Double? {
+    phases.first { $0.name == phase }.flatMap { $0.logs($0.history.epochs.count - 1)["val_accuracy"] }
+  }
+
+  private static let usual = ["head", "fine-tune"]
+
+  /// The phases of the usual plan, whether they ran or not, and all others.
+  private var phaseNames: [String] { Self.usual + phases.map(\.name).filter { !Self.usual.contains($0) } }
 
   /// Backends by the ops they run, the busiest first.
   private var backends: [(name: String, ops: Int)] {
@@ -40,12 +35,13 @@ struct TrainingResult {
 
   var table: String {
     func share(_ value: Double?) -> String { value.map(percent) ?? "-" }
-    var rows = [
-      ["validation accuracy before training", share(before?["accuracy"])],
-      ["validation accuracy after the head", share(accuracy(after: "head"))],
-      ["validation accuracy after fine-tuning", share(accuracy(after: "fine-tune"))],
-    ]
-    for phase in phases where phase.audited { rows.append(["frozen weights bit-equal, \(phase.name)", "\(phase.frozenWeights)"]) }
+    let titles = ["head": "the head", "fine-tune": "fine-tuning"]
+    var rows = [["validation accuracy before training", share(before?["accuracy"])]]
+    let isUsual = phases.allSatisfy { Self.usual.contains($0.name) }
+    for name in isUsual ? Self.usual : phases.map(\.name) {
+      rows.append(["validation accuracy after \(titles[name] ?? name)", share(accuracy(after: name))])
+    }
+    for phase in phases where phase.isAudited { rows.append(["frozen weights bit-equal, \(phase.name)", "\(phase.frozenWeights)"]) }
     rows.append(["seconds", fixed(seconds, 1)])
     rows.append(["peak memory", "\(peakBytes / 1_048_576) MiB"])
     rows.append(["backend", backends.map { "\($0.name) (\($0.ops) ops)" }.joined(separator: ", ")])
@@ -56,19 +52,13 @@ struct TrainingResult {
   // MARK: JSON
 
   /// {"phases":[{"name","epochs":[{"loss","accuracy","val_loss","val_accuracy","seconds"}]}],"classes","plan","peak_rss_bytes"}.
-  var history: JSONValue { .object(historyMembers) }
+  var historyJSON: JSONValue { .object(historyMembers) }
 
   private var historyMembers: [String: JSONValue] {
     [
-      "phases": .array(phases.map { ["name": .string($0.name), "epochs": .array($0.epochs.map(Self.json))] }),
-      "classes": .array(classes.map { .string($0) }), "plan": plan, "peak_rss_bytes": .int(peakBytes),
+      "phases": history.json["phases"] ?? [], "classes": .array(classes.map { .string($0) }), "plan": plan,
+      "peak_rss_bytes": .int(peakBytes),
     ]
-  }
-
-  private static func json(_ epoch: Epoch) -> JSONValue {
-    var members = epoch.logs.json.objectValue ?? [:]
-    members["seconds"] = .double(epoch.seconds)
-    return .object(members)
   }
 
   /// The history, and what the table says.
@@ -78,13 +68,12 @@ struct TrainingResult {
     members["base"] = .string(base)
     members["image_size"] = [.int(size.height), .int(size.width)]
     members["images"] = ["train": .int(images.train), "validation": .int(images.validation)]
-    members["val_accuracy"] = [
-      "before": number(before?["accuracy"]), "head": number(accuracy(after: "head")), "fine-tune": number(accuracy(after: "fine-tune")),
-    ]
+    members["val_accuracy"] = .object(
+      Dictionary([("before", number(before?["accuracy"]))] + phaseNames.map { ($0, number(accuracy(after: $0))) }) { $1 })
     members["frozen"] = .array(
       phases.map { phase in
         [
-          "phase": .string(phase.name), "weights": .int(phase.frozenWeights), "bit_equal": .bool(phase.audited),
+          "phase": .string(phase.name), "weights": .int(phase.frozenWeights), "bit_equal": .bool(phase.isAudited),
           "trained_parameters": .int(phase.trainedParameters),
         ]
       })

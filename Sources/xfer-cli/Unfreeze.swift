@@ -1,45 +1,28 @@
 import ArgumentParser
+import Glibc
 import Xfer
 
-/// Which layers of the base are fine-tuned: all, last:N, from:LAYER or none.
-enum Unfreeze: ExpressibleByArgument {
-  case all, none
-  case last(Int)
-  case from(String)
+extension UnfreezeDepth: ExpressibleByArgument {
+  public init?(argument: String) {
+    guard let depth = try? UnfreezeDepth(argument) else { return nil }
+    self = depth
+  }
+}
+
+/// `--plan`: a file with phases, or the name of a preset.
+enum PlanChoice: ExpressibleByArgument {
+  case file(String)
+  case preset(String)
 
   init?(argument: String) {
-    let parts = argument.split(separator: ":", maxSplits: 1).map(String.init)
-    switch (parts.first, parts.count) {
-    case ("all", 1): self = .all
-    case ("none", 1): self = .none
-    case ("last", 2):
-      guard let count = Int(parts[1]), count > 0 else { return nil }
-      self = .last(count)
-    case ("from", 2): self = .from(parts[1])
-    default: return nil
-    }
+    let isFile = argument.contains("/") || argument.contains(".") || access(argument, F_OK) == 0
+    self = isFile ? .file(argument) : .preset(argument)
   }
 
-  var isNone: Bool { if case .none = self { true } else { false } }
-
-  /// Sets the flags of the base's layers; they count from the next compile on.
-  func apply(to base: Model) throws {
-    let layers = base.layers
-    let first: Int
-    switch self {
-    case .none: return
-    case .all: first = 0
-    case .last(let count): first = max(0, layers.count - count)
-    case .from(let name):
-      guard let index = layers.firstIndex(where: { $0.name == name }) else {
-        throw XferError.notFound("--unfreeze from:\(name): the base has no layer '\(name)'\(hint(name, among: layers.map(\.name)))")
-      }
-      first = index
-    }
-    base.trainable = true
-    for layer in layers[..<first] { layer.trainable = false }
-    guard !base.trainableWeights.isEmpty else {
-      throw XferError.invalid("--unfreeze leaves no weight of the base to train: 'xfer summary' lists its layers")
-    }
+  func check() throws {
+    guard case .preset(let name) = self, !PhasePlan.presets.contains(name) else { return }
+    throw ValidationError(
+      "--plan '\(name)' is neither a file nor a preset\(hint(name, among: PhasePlan.presets)). "
+        + "There are \(PhasePlan.presets.joined(separator: ", ")).")
   }
 }

@@ -151,6 +151,8 @@ int main(void) {
   REFUSES(xfer_trainer, x, xfer_trainer_fit(h, &options, &out_history));
   REFUSES(xfer_tensor, weight, (options.y = h, xfer_trainer_fit)(trainer, &options, &out_history));
   options.y = y;
+  REFUSES(xfer_trainer, x, xfer_trainer_fit_phases(h, "linear-probe", NULL, &options, &out_history));
+  REFUSES(xfer_trainer, x, xfer_trainer_lr_find(h, NULL, &options, &out_history));
   REFUSES(xfer_history, x, xfer_history_json(h, text, room, &length));
   REFUSES(xfer_trainer, x, xfer_trainer_evaluate(h, &options, text, room, &length));
   REFUSES(xfer_trainer, x, xfer_trainer_train_on_batch(h, x, y, NULL, text, room, &length));

@@ -85,7 +85,8 @@ private func status(_ body: () throws -> Void) -> Int32? {
     options.callbacks.append(rates)
     let history = try again.fit(data(seed: 77), options: options)
     #expect(history.epochs == [1, 2, 3, 4])
-    #expect(history.values["loss"].map { Array($0.dropFirst()) } == wanted.values["loss"].map { Array($0.dropFirst(2)) })
+    // The figures of the epoch that goes on hold its first batches, too.
+    #expect(history.values["loss"] == wanted.values["loss"].map { Array($0.dropFirst()) })
     #expect(again.weights.map(\.values) == whole.weights.map(\.values))
     #expect(FileManager.default.fileExists(atPath: folder.file("b/latest.safetensors")))
   }

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as xml
 import pytest
 
 BASE = ["--base", "efficientnet-lite0:random", "--image-size", "64x64", "--batch-size", "8", "--seed", "3"]
-COMMANDS = ["train", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
+COMMANDS = ["train", "lr-find", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,10 @@ def test_version(xfer):
     ["train", *BASE, "--data", ".", "--val", ".", "--validation-split", ".5"], ["train", *BASE, "--data", ".", "--validation-split", "1.5"],
     ["train", *BASE, "--data", ".", "--out", "model.h5"], ["train", *BASE, "--data", ".", "--batch-size", "0"],
     ["train", *BASE[2:], "--base", "squeeznet", "--data", "."], ["train", *BASE, "--data", ".", "--augment", "rotate"],
-    ["train", *BASE, "--data", ".", "--augment", "flip,mirror"], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
+    ["train", *BASE, "--data", ".", "--augment", "flip,mirror"], ["train", *BASE, "--data", ".", "--plan", "gradual"],
+    ["train", *BASE, "--data", ".", "--resume"], ["train", *BASE, "--data", ".", "--checkpoint-batches", "0"],
+    ["train", *BASE, "--data", ".", "--unfreeze", "last:0"], ["lr-find", "--data", "."], ["lr-find", "m.keras", *BASE, "--data", "."],
+    ["lr-find", *BASE, "--data", ".", "--min-rate", "0"], ["lr-find", *BASE, "--data", ".", "--steps", "1"], ["predict", "model.keras"], ["plan", "squeezenet", "--image-size", "0x10"],
 ])
 def test_wrong_usage(xfer, arguments):
     code, out, err = xfer(*arguments)
@@ -220,6 +223,8 @@ def test_summary_and_plan(xfer):
     (["train", *BASE, "--data", "/no/such/folder"], "/no/such/folder"),
     (["train", *BASE, "--data", "{photos}", "--out", "/no/such/folder/model.keras"], "/no/such/folder"),
     (["train", *BASE, "--data", "{photos}", "--backend", "abacus"], "abacus"),
+    (["train", *BASE, "--data", "{photos}", "--plan", "/no/such/plan.json"], "/no/such/plan.json"),
+    (["train", *BASE, "--data", "{photos}", "--unfreeze", "from:nowhere"], "nowhere"),
     (["evaluate", "/no/such/model.keras", "{photos}"], "/no/such/model.keras"),
     (["predict", "{model}", "/no/such/picture.png"], "/no/such/picture.png"),
     (["predict", "{photos}/red/0.png", "{photos}"], "0.png"),
@@ -245,7 +250,99 @@ def test_interrupt_keeps_the_model(binary, xfer, photos, tmp_path):
         out, err = process.communicate(timeout=120)
     finally:
         process.kill()
-    assert process.returncode == 130 and out == "" and "xfer: " in err
+    assert process.returncode == 130 and out == "" and "xfer: " in err and "--resume" in err
+    assert (tmp_path / "model.keras.checkpoint").exists()
     assert len(json.loads(history.read_text())["phases"][0]["epochs"]) >= 2
     code, text, err = xfer("predict", model, photos / "red", "--json")
     assert code == 0 and len(json.loads(text)["predictions"]) == 8, err
+
+
+def test_lr_find(xfer, photos, trained, tmp_path):
+    figure = tmp_path / "rates.svg"
+    code, text, err = xfer("lr-find", *BASE, "--data", photos, "--steps", 30, "--min-rate", "1e-5", "--svg", figure, "--json")
+    assert code == 0, err
+    found = json.loads(text)
+    assert len(found["rates"]) == len(found["losses"]) == len(found["raw_losses"]) <= 30
+    assert found["rates"][0] == 1e-5 and found["rates"] == sorted(found["rates"]) and found["rates"][0] < found["suggestion"] < 1
+    root = xml.parse(figure).getroot()
+    assert root.tag.endswith("svg") and "learning rate" in " ".join(root.itertext())
+    model = trained[0] / "model.keras"
+    before = model.read_bytes()
+    code, text, err = xfer("lr-find", model, "--data", photos, "--steps", 5, "--batch-size", 8)
+    assert code == 0 and "suggested rate" in text and "batches" in text, err
+    assert model.read_bytes() == before
+
+
+def numbers(history):
+    """Every figure of a history.json, seconds aside."""
+    return {phase["name"]: [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in phase["epochs"]] for phase in history["phases"]}
+
+
+def test_plans(xfer, photos, tmp_path):
+    code, text, err = xfer(
+        "train", *BASE, "--data", photos, "--plan", "gradual-unfreeze", "--epochs", 1, "--fine-tune-epochs", 2, "--json")
+    assert code == 0, err
+    report = json.loads(text)
+    assert [phase["name"] for phase in report["phases"]] == ["head", "unfreeze-2", "unfreeze-3"]
+    parts = [phase["trained_parameters"] for phase in report["frozen"]]
+    assert parts == sorted(set(parts)) and all(phase["bit_equal"] for phase in report["frozen"])
+    assert set(report["val_accuracy"]) == {"before", "head", "fine-tune", "unfreeze-2", "unfreeze-3"}
+    plan = {"phases": [{"name": "probe", "epochs": 2, "optimizer": "sgd", "learning_rate": 0.01}]}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    code, text, err = xfer("train", *BASE, "--data", photos, "--plan", tmp_path / "plan.json")
+    assert code == 0 and "validation accuracy after probe" in text, err
+    plan["phases"][0]["epoch"] = 1
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    code, _, err = xfer("train", *BASE, "--data", photos, "--plan", tmp_path / "plan.json")
+    assert code == 1 and "'epoch'" in err
+
+
+def test_a_killed_run_goes_on_bit_equal(binary, xfer, photos, tmp_path):
+    """Killed twice, in the head's training and in fine-tuning; its files are then those of a run that was left in peace."""
+    def arguments(name, *more):
+        return [
+            "train", *BASE, "--data", photos, "--epochs", "3", "--fine-tune-epochs", "2", "--augment", "flip", "--out", tmp_path / f"{name}.keras",
+            "--history", tmp_path / f"{name}.json", "--checkpoint-batches", "1", *more]
+
+    code, _, err = xfer(*arguments("whole"))
+    assert code == 0, err
+    for line in ("Epoch 2/3", "Epoch 1/2"):
+        process = subprocess.Popen([binary, *map(str, arguments("killed", "--resume"))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            assert any(line in text for text in process.stderr), f"it ended before {line}"
+        finally:
+            process.kill()
+            process.wait()
+            process.stderr.close()
+        assert (tmp_path / "killed.keras.checkpoint").exists() and not (tmp_path / "killed.keras").exists()
+    code, _, err = xfer(*arguments("killed", "--resume"))
+    assert code == 0 and "head: " not in err, err
+    assert not (tmp_path / "killed.keras.checkpoint").exists()
+    histories = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "killed")]
+    assert numbers(histories[0]) == numbers(histories[1])
+    predictions = [xfer("predict", tmp_path / f"{name}.keras", photos, "--json") for name in ("whole", "killed")]
+    assert predictions[0] == predictions[1] and predictions[0][0] == 0
+    # The same model, but another plan: the checkpoint of the one does not serve the other.
+    process = subprocess.Popen([binary, *map(str, arguments("killed"))], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        assert any("Epoch 2/3" in text for text in process.stderr)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+    code, _, err = xfer(*arguments("killed", "--resume", "--learning-rate", "1e-2"))
+    assert code == 1 and "another plan" in err
+    code, _, err = xfer(*arguments("killed", "--resume", "--seed", "4"))
+    assert code == 1 and "checkpoint" in err
+
+
+def test_warnings_go_to_stderr_once(xfer, photos, trained, tmp_path):
+    base = tmp_path / "base.keras"
+    base.write_bytes((trained[0] / "model.keras").read_bytes())
+    arguments = [
+        "train", "--base", base, "--batch-size", "8", "--data", photos, "--epochs", "1", "--fine-tune-epochs", "2", "--json", "--fine-tune-rate"]
+    code, text, err = xfer(*arguments, "1e-3")
+    assert code == 0 and err.count("xfer: ") == 1 and "learning rate of 1.0e-03" in err, err
+    json.loads(text)
+    code, _, err = xfer(*arguments, "1e-5")
+    assert code == 0 and "xfer: " not in err, err

@@ -41,6 +41,7 @@ public final class ImageFolderDataset: ShuffledDataset, IdentifiedDataset {
     var index = try ImageFolderIndex(directory, classNames: options.classNames)
     if let split = options.validationSplit, let subset = options.subset {
       try index.keep(subset, split: split, seed: options.shuffle ? options.seed.map { UInt32(truncatingIfNeeded: $0) } : nil)
+      index.lint(directory, subset)
     }
     classNames = index.classNames
     source = Source(paths: index.paths, labels: index.labels, height: options.imageSize.height, width: options.imageSize.width)

@@ -32,6 +32,27 @@ public enum AtomicFile {
     try? sync(folder, O_RDONLY | O_DIRECTORY, for: path)
   }
 
+  /// Removes what processes that were killed while they wrote this file left behind. Not for files that others may be writing.
+  static func removeLeftovers(of path: String) {
+    let target = resolved(path)
+    let slash = target.lastIndex(of: "/")
+    let folder = slash.map { String(target[...$0]) } ?? "./"
+    let name = slash.map { String(target[target.index(after: $0)...]) } ?? target
+    let prefix = ".\(String(decoding: name.utf8.prefix(200), as: UTF8.self))."
+    guard let stream = opendir(folder) else { return }
+    defer { closedir(stream) }
+    while let entry = readdir(stream) {
+      let found = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      // A 64-bit number in base 36: all but one in millions have ten digits or more.
+      let number = found.dropFirst(prefix.count)
+      guard found.hasPrefix(prefix), (10...13).contains(number.count), number.allSatisfy({ $0.isASCII && ($0.isNumber || $0.isLowercase) })
+      else { continue }
+      unlink(folder + found)
+    }
+  }
+
   private static func resolved(_ path: String) -> String {
     guard let real = realpath(path, nil) else { return path }
     defer { free(real) }
@@ -82,7 +103,7 @@ func writeAll(_ file: Int32, _ bytes: UnsafeRawBufferPointer, path: String) thro
 }
 
 /// All bytes of a file.
-func readFile(_ path: String) throws -> [UInt8] {
+public func readFile(_ path: String) throws -> [UInt8] {
   let file = open(path, O_RDONLY | O_CLOEXEC)
   guard file >= 0 else { throw systemError(path, "cannot be opened") }
   defer { close(file) }

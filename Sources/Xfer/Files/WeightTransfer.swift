@@ -47,7 +47,10 @@ struct WeightTransfer {
       guard value.shape == variable.shape else { throw XferError.format("\(path): the value of '\(variable.path)' changed its shape") }
       return value
     }
-    for ((variable, _), value) in zip(found, values) { try variable.adopt(value) }
+    for ((variable, _), value) in zip(found, values) {
+      try variable.adopt(value)
+      variable.isLoaded = true
+    }
     return report
   }
 

@@ -19,8 +19,9 @@ public struct FreezeAudit {
 
   public let entries: [Entry]
 
-  init(_ model: Model) {
-    let moving = Set(model.trainableWeights.map { ObjectIdentifier($0) })
+  /// - Parameter statistics: weights that no optimizer moves and that are to move all the same.
+  init(_ model: Model, statistics: [Variable] = []) {
+    let moving = Set((model.trainableWeights + statistics).map { ObjectIdentifier($0) })
     entries = model.weights.map { weight in
       Entry(path: weight.path, trainable: moving.contains(ObjectIdentifier(weight)), digest: Self.digest(weight), variable: weight)
     }

@@ -15,6 +15,8 @@ public class Model: Layer {
   public var metadata: [String: JSONValue] = [:]
   /// What `compile` made.
   public internal(set) var trainer: Trainer?
+  /// Mistakes it was warned of.
+  var warned: Set<Lint.Finding> = []
   let predictor = EagerPlans()
   /// What `fit` kept of the frozen part, for the next `fit`.
   var featureStores: [Digest: any FeatureStore] = [:]

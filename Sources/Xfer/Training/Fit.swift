@@ -68,6 +68,7 @@ extension Trainer {
     defer { depth -= 1 }
     try keepFeatures(options.cache)
     defer { forgetFeatures() }
+    try lint()
     let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
     let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
     let validation = options.validation.map { EpochFeed($0, steps: options.validationSteps, beginsAnew: true) }
@@ -134,7 +135,7 @@ extension Trainer {
 
   private func single(_ batch: Batch, training: Bool) throws -> Logs {
     guard batch.count > 0 else { throw XferError.data("the batch is empty: x has shape \(batch.inputs.first?.shape ?? [])") }
-    var figures = Figures(self)
+    let figures = EpochFigures(self)
     try figures.add(batch, run(batch, training: training))
     return figures.logs
   }
@@ -148,7 +149,11 @@ extension Trainer {
 
   /// One pass over the data.
   private func pass(_ feed: EpochFeed, epoch: Int, training: Bool, _ callbacks: CallbackList) throws -> Logs {
-    var figures = Figures(self)
+    let figures = EpochFigures(self)
+    if training {
+      if let resumed = callbacks.state.resumedFigures.take() { figures.restore(resumed) }
+      callbacks.state.figures = figures
+    }
     // The closure goes to another thread; the store, unlike the cache, is made for that.
     if let store = try features(training: training)?.store { feed.leaveOut { key in store.contains(key) } }
     defer { feed.leaveOut(nil) }
@@ -158,6 +163,7 @@ extension Trainer {
     var logs = Logs()
     while let batch = try feed.next() {
       guard batch.count > 0 else { throw XferError.data("batch \(index) is empty") }
+      if training, callbacks.state.epoch == callbacks.state.initialEpoch { try lint(batch, batches: feed.count) }
       try callbacks.send(training ? .batchBegin : .testBatchBegin, index)
       try figures.add(batch, run(batch, training: training))
       logs = figures.logs
@@ -168,47 +174,6 @@ extension Trainer {
     guard index > 0 else { throw XferError.data("the data set gave no batch") }
     // Without what callbacks put into the logs of the last batch.
     return figures.logs
-  }
-}
-
-/// The figures of an epoch so far: losses are means weighted by batch size (Keras' Mean metric over batches).
-private struct Figures {
-  private let trainer: Trainer
-  private var total = 0.0
-  private var losses: [Double]
-  private var count = 0.0
-
-  init(_ trainer: Trainer) {
-    self.trainer = trainer
-    losses = trainer.outputs.map { _ in 0 }
-    for metric in trainer.namedMetrics { metric.metric.reset() }
-  }
-
-  mutating func add(_ batch: Batch, _ outcome: Trainer.Outcome) throws {
-    let rows = Double(batch.count)
-    total += outcome.loss * rows
-    for index in losses.indices { losses[index] += outcome.losses[index] * rows }
-    count += rows
-    guard !trainer.namedMetrics.isEmpty else { return }
-    let aligned = try trainer.aligned(batch)
-    for named in trainer.namedMetrics {
-      guard let truth = aligned.targets[named.output] else { continue }
-      let weights = named.weighted ? aligned.sampleWeights[named.output] : nil
-      if let metric = named.metric as? LossMetric, metric.readsLogits, let logits = outcome.logits[named.output] {
-        try metric.update(truth, logits: logits, sampleWeight: weights)
-      } else {
-        try named.metric.update(truth, outcome.predictions[named.output], sampleWeight: weights)
-      }
-    }
-  }
-
-  var logs: Logs {
-    var logs = Logs()
-    guard count > 0 else { return logs }
-    logs.set("loss", total / count)
-    for (output, name) in trainer.lossNames { logs.set(name, losses[output] / count) }
-    for named in trainer.namedMetrics { logs.set(named.name, named.metric.result) }
-    return logs
   }
 }
 

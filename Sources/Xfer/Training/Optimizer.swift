@@ -152,6 +152,12 @@ open class Optimizer {
     try rebind(variables, keepSlots: false)
   }
 
+  /// Lets go of the weights: the optimizer is as before ``build(_:)``, its settings aside.
+  func unbuild() {
+    (entries, order, built, rawIterations) = ([:], [], false, 0)
+    changed()
+  }
+
   /// Ties the optimizer to another set of weights. Kept slots stay with their weights and the steps go on; new ones start afresh.
   public func rebind(_ variables: [Variable], keepSlots: Bool) throws {
     var next: [ObjectIdentifier: OptimizerEntry] = [:]

@@ -55,7 +55,6 @@ public final class Trainer {
   private let arena = Arena()
   private var cache: FeatureCache?
   private let cancelled = Atomic<Bool>(false)
-  private var warned = false
   private var servesEvaluation = false
   /// Calls of fit and evaluate within each other.
   var depth = 0
@@ -233,7 +232,7 @@ public final class Trainer {
       try step.finish()
       options.plastic = trainableWeights
     }
-    warnAboutThreshold(
+    try lintThreshold(
       zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
     return Step(
       plan: try Plan(graph, options: options), inputs: inputs, targets: targets, weights: weights, predictions: predictions, logits: logits,
@@ -294,22 +293,6 @@ public final class Trainer {
         throw XferError(XFER_E_NON_FINITE, "\(what) has \(values[index]) in sample \(row) of the batch; finite numbers are wanted")
       }
     }
-  }
-
-  /// - Parameter kinds: what "accuracy" chooses by, one an output.
-  private func warnAboutThreshold(_ kinds: [TargetKind?]) {
-    let isMistaken = zip(outputs, kinds).contains { output, kind in
-      output.loss?.fromLogits == true
-        && (output.metrics + output.weightedMetrics).contains {
-          ($0 as? BinaryAccuracy)?.threshold == 0.5 || ($0 is AutomaticAccuracy && kind == .binary)
-        }
-    }
-    guard !warned, isMistaken else { return }
-    warned = true
-    log(
-      2,
-      "BinaryAccuracy counts predictions above its threshold 0.5, but the loss takes logits, where the border is 0: "
-        + "use threshold 0 to count probabilities above one half (Keras' default is kept)")
   }
 }
 

@@ -42,22 +42,13 @@ public final class BackupAndRestore: Callback {
   }
 
   private func save(_ state: TrainingState, epoch: Int, batch: Int) throws {
-    let optimizer = try state.optimizer
-    var tensors = state.model.weights.enumerated().map { (name: "weights/\($0)", tensor: $1.tensor) }
-    tensors += try optimizer.stateVariables.enumerated().map { (name: "optimizer/\($0)", tensor: $1.tensor) }
-    tensors += randomStates(state).enumerated().map { (name: "random/\($0)", tensor: $1) }
-    // The state has the rate as a Float only.
-    var facts = ["epoch": "\(epoch)", "learning_rate": "\(optimizer.constantRate)"]
-    if let seed = (state.data as? any ShuffledDataset)?.shuffleSeed { facts["shuffle_seed"] = "\(seed)" }
-    if let place = state.feed?.place(inEpoch: batch > 0) {
-      facts["place"] = "\(place.epoch) \(place.taken) \(place.given)"
-    }
+    var snapshot = try TrainingSnapshot(state, inEpoch: batch > 0)
+    snapshot.tensors += state.model.weights.enumerated().map { (name: "weights/\($0)", tensor: $1.tensor) }
+    snapshot.facts["epoch"] = "\(epoch)"
     try makeFolder(folder)
     if doubleCheckpoint, access(path, F_OK) == 0, rename(path, previous) != 0 { throw systemError(previous, "cannot be written") }
-    try SafetensorsFile.write(tensors, metadata: facts, to: path)
+    try SafetensorsFile.write(snapshot.tensors, metadata: snapshot.facts, to: path)
   }
-
-  private func randomStates(_ state: TrainingState) -> [Tensor] { state.model.allLayers.flatMap(\.randomStates) }
 
   // MARK: Restoring
 
@@ -75,33 +66,18 @@ public final class BackupAndRestore: Callback {
   }
 
   private func restore(_ file: SafetensorsFile, _ state: TrainingState) throws {
-    func tensors(_ kind: String) throws -> [Tensor] {
-      try (0..<file.names.count { $0.hasPrefix(kind + "/") }).map { try file.tensor("\(kind)/\($0)") }
-    }
-    let (weights, saved) = (state.model.weights, try tensors("weights"))
-    let (random, savedRandom) = (randomStates(state), try tensors("random"))
-    let place = (file.metadata["place"] ?? "").split(separator: " ").compactMap { Int($0) }
-    guard let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0, place.allSatisfy({ $0 >= 0 }),
-      place.isEmpty || place.count == 3
-    else {
+    let (weights, saved) = (state.model.weights, try TrainingSnapshot.tensors("weights", file))
+    guard let epoch = file.metadata["epoch"].flatMap({ Int($0) }), epoch >= 0 else {
       throw XferError.format("\(file.path) is no backup of a training")
     }
-    guard weights.map(\.shape) == saved.map(\.shape), random.count == savedRandom.count,
-      zip(random, savedRandom).allSatisfy({ $0.description == $1.description })
-    else {
+    guard weights.map(\.shape) == saved.map(\.shape) else {
       throw XferError.shape(
         "\(file.path) is the backup of another model: it has \(saved.count) weights, the model \(weights.count), or other shapes")
     }
-    let optimizer = try state.optimizer
-    if let trainer = state.trainer { try optimizer.build(trainer.trainableWeights) }
-    try optimizer.setState(tensors("optimizer"))
-    if let rate = file.metadata["learning_rate"].flatMap({ Double($0) }), rate.isFinite, rate >= 0 { optimizer.constantRate = rate }
+    try TrainingSnapshot.restore(file, state)
     for (weight, value) in zip(weights, saved) where memcmp(weight.tensor.data, value.data, value.byteCount) != 0 {
       try weight.assign(value)
     }
-    for (own, value) in zip(random, savedRandom) { own.data.copyMemory(from: value.data, byteCount: own.byteCount) }
-    if let seed = file.metadata["shuffle_seed"].flatMap({ UInt64($0) }) { (state.data as? any ShuffledDataset)?.shuffleSeed = seed }
-    if place.count == 3 { try state.feed?.resume(.init(epoch: place[0], taken: place[1], given: place[2])) }
     state.initialEpoch = epoch
   }
 

@@ -24,6 +24,10 @@ public final class TrainingState {
   let data: (any Dataset)?
   /// Where in it training is.
   let feed: EpochFeed?
+  /// The figures of the epoch that is under way.
+  var figures: EpochFigures?
+  /// Those of an epoch that goes on, from a backup; the next epoch takes them.
+  var resumedFigures: [Double]?
 
   init(
     model: Model, trainer: Trainer?, epochs: Int = 1, steps: Int?, verbose: Int = 0, initialEpoch: Int = 0, data: (any Dataset)? = nil,

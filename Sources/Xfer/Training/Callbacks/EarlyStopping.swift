@@ -63,6 +63,21 @@ public final class EarlyStopping: MonitorCallback {
     for (weight, value) in zip(state.model.weights, bestWeights) { try weight.assign(value) }
   }
 
+  // MARK: Backups
+
+  /// Where waiting is, for ``resume(_:bestWeights:)``: wait, stopped epoch, best epoch and, if there is one, the best value.
+  var numbers: [Double] { [Double(wait), Double(stoppedEpoch), Double(bestEpoch)] + (best.map { [$0] } ?? []) }
+  /// The weights of the best epoch, in the model's order.
+  var savedWeights: [Tensor]? { bestWeights }
+
+  /// Goes on from there. After `trainBegin`.
+  func resume(_ numbers: [Double], bestWeights weights: [Tensor]?) throws {
+    let counts = numbers.prefix(3).compactMap { Int(exactly: $0) }
+    guard (3...4).contains(numbers.count), counts.count == 3 else { throw XferError.format("EarlyStopping: its backup is damaged") }
+    (wait, stoppedEpoch, bestEpoch) = (counts[0], counts[1], counts[2])
+    (best, bestWeights) = (numbers.count == 4 ? numbers[3] : nil, weights)
+  }
+
   public override var facts: [String: JSONValue] {
     super.facts.merging(["wait": .int(wait), "stopped_epoch": .int(stoppedEpoch), "best_epoch": .int(bestEpoch)]) { $1 }
   }

@@ -68,7 +68,13 @@ final class ConstantFolder {
     // The old packed forms may be found again in the shared cache: keep them until the new ones are there.
     let previous = packings
     results = [:]
-    for (node, kernel) in zip(nodes, kernels) {
+    var keys: [ValueID: String] = [:]
+    for (site, packing) in packings where !isFolded(packing.value) { try pack(site, packing, &keys) }
+    // Each result goes as soon as it is packed and nothing else reads it: folded weights are as large as the weights.
+    var lastRead: [ValueID: Int] = [:]
+    for (index, node) in nodes.enumerated() { for input in node.inputs { lastRead[graph.root(input)] = index } }
+    let sites = Dictionary(grouping: packings) { $0.value.value }
+    for (index, (node, kernel)) in zip(nodes, kernels).enumerated() {
       let outputs = try node.outputs.map { try Tensor(zeros: graph.shape($0), dtype: graph.dtype($0)) }
       let workspace = try Tensor(zeros: [kernel.workspace + 64], dtype: .uint8)
       let inputs = try node.inputs.map { UnsafeRawPointer(try source($0)) as UnsafeRawPointer? }
@@ -79,16 +85,22 @@ final class ConstantFolder {
           try kernel.execute(ins, outs, workspace.data)
         }
       }
-      for (value, tensor) in zip(node.outputs, outputs) { results[value] = tensor }
+      for (value, tensor) in zip(node.outputs, outputs) {
+        results[value] = tensor
+        for (site, packing) in sites[value] ?? [] { try pack(site, packing, &keys) }
+      }
+      for value in node.inputs.map({ graph.root($0) }) + node.outputs
+      where lastRead[value, default: index] <= index && !plainReads.contains(value) { results[value] = nil }
     }
-    var keys: [ValueID: String] = [:]
-    for (site, packing) in packings {
-      packings[site]?.packed = try PackedWeights.get(
-        key(packing.value, &keys), packing.op, input: site.input, backend: packing.backend, bytes: packing.bytes, layout: packing.layout,
-        source: source(packing.value))
-    }
-    results = results.filter { plainReads.contains($0.key) }
     _ = previous
+  }
+
+  private func isFolded(_ value: ValueID) -> Bool { if case .node = graph.values[value.index].source { true } else { false } }
+
+  private func pack(_ site: PackingSite, _ packing: Packing, _ keys: inout [ValueID: String]) throws {
+    packings[site]?.packed = try PackedWeights.get(
+      key(packing.value, &keys), packing.op, input: site.input, backend: packing.backend, bytes: packing.bytes, layout: packing.layout,
+      source: source(packing.value))
   }
 
   func packed(_ node: Node, _ input: Int) -> UnsafeMutableRawPointer? {

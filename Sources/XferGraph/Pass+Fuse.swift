@@ -47,11 +47,11 @@ extension Graph {
     let consumers = consumers()
     let producers = producers()
     var place = nodes.indices.map { Optional(nodes[$0]) }
-    for (index, node) in nodes.enumerated() where node.kind == .activation && node.phase == .forward {
+    for (index, node) in nodes.enumerated() where node.kind == .activation && node.phase != .update {
       let value = root(node.inputs[0])
       guard case .activation(let attributes) = node.attributes, attributes.activation.kind == Int32(XFER_ACTIVATION_RELU),
         let source = producers[value], var merged = place[source], consumers[value]?.count == 1, !kept.contains(value),
-        !constant.contains(value), merged.phase == .forward, merged.outputs[0] == value, shape(value) == shape(node.outputs[0])
+        !constant.contains(value), merged.phase == node.phase, merged.outputs[0] == value, shape(value) == shape(node.outputs[0])
       else { continue }
       if let epilogue = merged.epilogue, epilogue.activation.isLinear {
         merged.withEpilogue { $0.activation = attributes.activation }

@@ -29,10 +29,7 @@ extension Graph {
   ///   - plastic: weights that move.
   public func frozenPrefix(inputs: [ValueID], outputs: [ValueID], plastic: Set<ObjectIdentifier>) throws -> FrozenPrefix? {
     let still = constantValues(plastic: plastic)
-    var rowwise = Set(inputs)
-    for node in nodes where node.phase != .update && node.outputs.count == 1 && isRowwise(node, rowwise, still) {
-      rowwise.insert(node.outputs[0])
-    }
+    let rowwise = rowwiseValues(inputs: inputs, still)
     // Arithmetic on the way to each value, counted once a node.
     var ancestors: [ValueID: Set<Int>] = [:]
     for (index, node) in nodes.enumerated() where node.outputs.count == 1 && rowwise.contains(node.outputs[0]) {
@@ -63,6 +60,20 @@ extension Graph {
     return FrozenPrefix(
       cut: named.map(\.0), counts: named.map { description($0.1).count / Self.analysisBatch },
       variables: variables(of: used))
+  }
+
+  /// Whether each sample's part of every output is made of that sample alone; for a forward graph made for a batch of ``analysisBatch``.
+  public func isSamplewise(inputs: [ValueID], outputs: [ValueID]) -> Bool {
+    let rowwise = rowwiseValues(inputs: inputs, constantValues(plastic: []))
+    return outputs.allSatisfy { rowwise.contains(root($0)) }
+  }
+
+  private func rowwiseValues(inputs: [ValueID], _ still: Set<ValueID>) -> Set<ValueID> {
+    var rowwise = Set(inputs)
+    for node in nodes where node.phase != .update && node.outputs.count == 1 && isRowwise(node, rowwise, still) {
+      rowwise.insert(node.outputs[0])
+    }
+    return rowwise
   }
 
   private func variables(of indices: Set<Int>) -> [Variable] {

@@ -2,6 +2,9 @@ import Glibc
 import CXfer
 public import XferCore
 
+/// Fewer samples at a time leave the rows of small images too few to share among threads.
+private let leastRows = 4
+
 /// A graph made ready to run: passes applied, kernels chosen and prepared, memory placed.
 ///
 /// A run allocates nothing. Weights may change between runs: what was folded or packed from them is made anew then.
@@ -57,6 +60,7 @@ public final class Plan {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
     try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
+    graph.recompute(keeping: kept)
     let backends = try Backend.ordered(preferring: options.backend)
     try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
     let constant = graph.constantValues(plastic: plastic)
@@ -88,7 +92,6 @@ public final class Plan {
     variables = graph.values.compactMap { if case .variable(let variable) = $0.source { variable } else { nil } }
     written = variables.filter { graph.updated.contains(ObjectIdentifier($0)) }
     fixed = variables.filter { !graph.updated.contains(ObjectIdentifier($0)) && !plastic.contains(ObjectIdentifier($0)) }
-    try arena.reserve(peakBytes)
   }
 
   deinit { pointers.deallocate() }
@@ -97,6 +100,16 @@ public final class Plan {
 
   /// Bytes of intermediate values and workspace.
   public var peakBytes: Int { memory.bytes + workspaceBytes + 64 }
+
+  /// How many of a batch's `rows` samples are best run at a time where each is computed for itself: so many that their intermediate values
+  /// take no more than what the caches of the cores hold anyway. Kernels give a sample the same bits in every batch.
+  public func rowsAtATime(of rows: Int) -> Int {
+    let budget = max(ThreadPool.shared.threadCount, 2) << 24
+    guard rows > leastRows, peakBytes > budget else { return rows }
+    let parts = (rows + leastRows - 1) / leastRows
+    let wanted = (peakBytes + budget - 1) / budget
+    return (rows + min(parts, wanted) - 1) / min(parts, wanted)
+  }
 
   // MARK: Running
 

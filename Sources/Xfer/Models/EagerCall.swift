@@ -27,19 +27,42 @@ extension Layer {
       inputs: inputs.map(\.description), training: training, taped: taped, flags: flags,
       arguments: arguments.isEmpty ? "" : JSONValue.object(arguments).text(), backend: Backend.choiceGeneration,
       precision: precision)
-    let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
+    let lower: (Int?) throws -> (Graph, [ValueID], [ValueID]) = { [self] rows in
       let graph = Graph(precision: precision)
-      let values = inputs.map { graph.input($0.description) }
+      let values = inputs.map { input in
+        graph.input(TensorDescription([rows ?? input.shape[0]] + input.shape.dropFirst(), input.dtype))
+      }
       let outputs = try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments))
       return (graph, values, outputs + graph.losses)
     }
+    let make = { try lower(nil) }
     guard let tape else {
       let entry = try eager.shared(key, make: make)
+      let rows = inputs[0].shape[0]
+      let part = try eager.rowsAtATime(key, entry, lower: lower)
+      if part < rows { return try inParts(inputs, of: part, key, lower: lower) }
       try entry.plan.run(Array(zip(entry.inputs, inputs)))
       return keepingLosses(try entry.outputs.map { try entry.plan.read($0).copy() })
     }
     let entry = try eager.exclusive(key, variables: trainableWeights, make: make)
     return keepingLosses(try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) })
+  }
+
+  /// The call, a few rows after the others.
+  private func inParts(
+    _ inputs: [Tensor], of part: Int, _ key: EagerPlans.Key, lower: (Int) throws -> (Graph, [ValueID], [ValueID])
+  ) throws -> [Tensor] {
+    var results: [[Tensor]] = []
+    let rows = inputs[0].shape[0]
+    for begin in stride(from: 0, to: rows, by: part) {
+      let slices = inputs.map { $0.rows(begin..<min(begin + part, rows)) }
+      var key = key
+      key.inputs = slices.map(\.description)
+      let entry = try eager.shared(key) { try lower(slices[0].shape[0]) }
+      try entry.plan.run(Array(zip(entry.inputs, slices)))
+      results.append(try entry.outputs.map { try entry.plan.read($0).copy() })
+    }
+    return try results[0].indices.map { output in try Tensor(joining: results.map { $0[output] }) }
   }
 
   public func callAsFunction(_ input: Tensor, training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {

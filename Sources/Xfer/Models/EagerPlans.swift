@@ -40,6 +40,7 @@ final class EagerPlans {
   private var plans: [Key: Entry] = [:]
   private var idle: [Key: [Entry]] = [:]
   private var order: [Key] = []
+  private var samplewise: [Key: Bool] = [:]
 
   /// The plan for a call without a tape: one a key, all in one block of memory.
   func shared(_ key: Key, make: () throws -> (Graph, [ValueID], [ValueID])) throws -> Entry {
@@ -51,10 +52,27 @@ final class EagerPlans {
     let entry = Entry(
       plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: [], inputGradients: [], weightGradients: [])
     // Shapes that change with every call must not collect plans without end.
-    if order.count >= 8 { plans[order.removeFirst()] = nil }
+    if order.count >= 8 {
+      let oldest = order.removeFirst()
+      (plans[oldest], samplewise[oldest]) = (nil, nil)
+    }
     plans[key] = entry
     order.append(key)
     return entry
+  }
+
+  /// How many rows of a call are run at a time: all, unless each is computed for itself and together they would take much memory.
+  ///
+  /// - Parameter lower: writes the call for another number of rows.
+  func rowsAtATime(_ key: Key, _ entry: Entry, lower: (Int) throws -> (Graph, [ValueID], [ValueID])) throws -> Int {
+    let rows = key.inputs[0].shape[0]
+    let part = entry.plan.rowsAtATime(of: rows)
+    guard part < rows, !key.training, key.inputs.allSatisfy({ $0.shape[0] == rows }) else { return rows }
+    if let known = samplewise[key] { return known ? part : rows }
+    let (graph, inputs, outputs) = try lower(Graph.analysisBatch)
+    let isSamplewise = graph.losses.isEmpty && graph.isSamplewise(inputs: inputs, outputs: outputs)
+    samplewise[key] = isSamplewise
+    return isSamplewise ? part : rows
   }
 
   /// A plan for one recorded call: its values must survive until the tape is done, so no two calls share one.

@@ -168,11 +168,25 @@ final class FeatureCache {
   private func compute(_ inputs: [Tensor]) throws -> [Tensor] {
     let model = model.takeUnretainedValue()
     let count = inputs[0].shape[0]
+    let converted = try zip(inputs, model.inputs).map { try $0.converted(to: $1.dtype) }
+    let part = try plan(model, count).plan.rowsAtATime(of: count)
+    if part == count { return try run(model, converted) }
+    let parts = try stride(from: 0, to: count, by: part).map { begin in
+      try run(model, converted.map { $0.rows(begin..<min(begin + part, count)) }).map { try $0.copy() }
+    }
+    return try parts[0].indices.map { index in try Tensor(joining: parts.map { $0[index] }) }
+  }
+
+  private func run(_ model: Model, _ inputs: [Tensor]) throws -> [Tensor] {
+    let step = try plan(model, inputs[0].shape[0])
+    try step.plan.run(Array(zip(step.inputs, inputs)))
+    return try step.cut.map { try step.plan.read($0) }
+  }
+
+  private func plan(_ model: Model, _ count: Int) throws -> (plan: Plan, inputs: [ValueID], cut: [ValueID]) {
     let step = try plans[count] ?? makePlan(model, count)
     plans[count] = step
-    let converted = try zip(inputs, model.inputs).map { try $0.converted(to: $1.dtype) }
-    try step.plan.run(Array(zip(step.inputs, converted)))
-    return try step.cut.map { try step.plan.read($0) }
+    return step
   }
 
   private func makePlan(_ model: Model, _ count: Int) throws -> (plan: Plan, inputs: [ValueID], cut: [ValueID]) {

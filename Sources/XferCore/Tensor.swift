@@ -18,12 +18,19 @@ public final class Tensor: @unchecked Sendable {
   /// New memory, aligned to 64 bytes and zeroed.
   public init(zeros shape: [Int], dtype: DType = .float32) throws {
     let bytes = try Tensor.byteCount(shape, dtype)
-    let memory = try alignedMemory(bytes)
-    memset(memory, 0, bytes)
     self.dtype = dtype
     self.shape = shape
-    data = memory
-    dispose = { free(memory) }
+    // Pages of their own go back to the system: weights of all sizes that come and go would leave holes in the heap as large as themselves.
+    if bytes >= pagedBytes {
+      let memory = try pages(bytes)
+      data = memory
+      dispose = { munmap(memory, bytes) }
+    } else {
+      let memory = try alignedMemory(bytes)
+      memset(memory, 0, bytes)
+      data = memory
+      dispose = { free(memory) }
+    }
   }
 
   /// A caller's memory, not copied. `dispose` runs when the tensor goes.
@@ -162,6 +169,17 @@ public func alignedMemory(_ bytes: Int, alignment: Int = 64) throws -> UnsafeMut
     throw XferError(XFER_E_OUT_OF_MEMORY, "no memory for \(bytes) bytes")
   }
   return pointer
+}
+
+/// Tensors from this size on have pages of their own.
+private let pagedBytes = 1 << 20
+
+/// Fresh pages, which read as zeros.
+private func pages(_ bytes: Int) throws -> UnsafeMutableRawPointer {
+  guard bytes <= physicalMemory, let block = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+    block != MAP_FAILED
+  else { throw XferError(XFER_E_OUT_OF_MEMORY, "no memory for \(bytes) bytes") }
+  return block
 }
 
 /// The machine's memory in bytes.

@@ -16,24 +16,25 @@ extension Graph {
       }
     }
     func isForward(_ value: ValueID) -> Bool { producers[value].map { nodes[$0].phase == .forward } ?? false }
+    func isLarge(_ value: ValueID) -> Bool { description(value).count >= leastElements }
 
     /// Whether a value can be had before node `use` from values that are there then.
     func isAtHand(_ value: ValueID, before use: Int) -> Bool {
       if !isForward(value) { return producers[value] == nil && firstUpdate[value, default: .max] >= use }
-      return firstUse[value] != nil || isCheap(value, before: use)
+      return firstUse[value] != nil || !isLarge(value) || isCheap(value, before: use)
     }
     func isCheap(_ value: ValueID, before use: Int) -> Bool {
       guard isForward(value), !kept.contains(value), let index = producers[value], nodes[index].isCheap else { return false }
       return nodes[index].inputs.allSatisfy { isAtHand(root($0), before: use) }
     }
 
-    let again = Set(firstUse.filter { isCheap($0.key, before: $0.value) && description($0.key).count >= leastElements }.map(\.key))
+    let again = Set(firstUse.filter { isLarge($0.key) && isCheap($0.key, before: $0.value) }.map(\.key))
     guard !again.isEmpty else { return }
     var copies: [ValueID: ValueID] = [:]
     var order: [Node] = []
     func copy(_ input: ValueID) -> ValueID {
       let value = root(input)
-      guard isForward(value), again.contains(value) || firstUse[value] == nil, let index = producers[value] else { return input }
+      guard isForward(value), isLarge(value), again.contains(value) || firstUse[value] == nil, let index = producers[value] else { return input }
       if copies[value] == nil {
         var node = nodes[index]
         node.inputs = node.inputs.map(copy)
@@ -56,7 +57,7 @@ extension Graph {
   }
 }
 
-/// Below this many there is nothing to gain.
+/// Smaller values are kept: there is nothing to gain.
 private let leastElements = 1 << 14
 
 extension Node {

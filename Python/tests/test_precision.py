@@ -1,0 +1,124 @@
+"""Products in bfloat16: near float32, everywhere that products are, and for what is compiled after the choice alone."""
+
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def precision(keras):
+    yield keras.set_precision
+    keras.set_precision("f32")
+
+
+def network(keras, seed=3):
+    keras.set_random_seed(seed)
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.Conv2D(32, 3, padding="same")(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.Activation("relu")(x)
+    x = keras.layers.SeparableConv2D(48, 3, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(33, 3, strides=2)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def data(n=32):
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(n, 24, 24, 3)).astype(np.float32)
+    return x, (x.mean((1, 2, 3)) > 0).astype(np.float32)[:, None]
+
+
+def relative(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def test_inference_is_near(keras, precision):
+    model, (x, _) = network(keras), data()
+    exact = model.predict(x, verbose=0)
+    precision("bf16")
+    rounded = model.predict(x, verbose=0)
+    assert relative(rounded, exact) < 1e-2
+    if any(p["version"].endswith("avx512bf16") for p in keras.plugins()["plugins"]):
+        assert relative(rounded, exact) > 1e-5
+
+
+def test_training_is_near(keras, precision):
+    x, y = data()
+    losses = {}
+    for name in ("float32", "bfloat16"):
+        precision(name)
+        model = network(keras)
+        model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+        losses[name] = model.fit(x, y, batch_size=8, epochs=5, shuffle=False, verbose=0).history["loss"]
+        assert model.plan(8, training=True)["precision"] == name
+    np.testing.assert_allclose(losses["bfloat16"], losses["float32"], atol=1e-2)
+
+
+def test_gradients_are_near(keras, precision):
+    x, y = data(8)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    gradients = {}
+    for name in ("f32", "bf16"):
+        precision(name)
+        model = network(keras)
+        with keras.GradientTape() as tape:
+            value = loss(y, model(x))
+        gradients[name] = [g.numpy() for g in tape.gradient(value, model.trainable_weights)]
+    # A rectifier within rounding of 0 opens or closes: some hundredths, not the 2^-8 of a product.
+    for exact, rounded in zip(gradients["f32"], gradients["bf16"]):
+        assert np.linalg.norm(rounded - exact) <= 1e-1 * max(np.linalg.norm(exact), 1e-4)
+
+
+def test_a_compiled_model_keeps_its_precision(keras, precision):
+    x, y = data()
+    model = network(keras)
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    before = model.predict(x, verbose=0)
+    precision("bf16")
+    np.testing.assert_array_equal(model.predict(x, verbose=0), before)
+    assert model.plan(8)["precision"] == "float32"
+    model.compile(keras.optimizers.SGD(0.0), keras.losses.BinaryCrossentropy(from_logits=True))
+    assert model.plan(8)["precision"] == "bfloat16"
+
+
+def test_kept_features_are_those_of_the_precision(keras, precision, tmp_path):
+    x, y = data()
+    predictions = []
+    for name in ("f32", "bf16", "f32"):
+        precision(name)
+        model = network(keras)
+        for layer in model.layers[:-1]:
+            layer.trainable = False
+        model.compile(keras.optimizers.Adam(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+        predictions.append(model.fit(x, y, epochs=2, shuffle=False, verbose=0, cache="memory").history["loss"])
+    assert predictions[0] == predictions[2]
+
+
+def test_another_name_is_refused(keras, precision):
+    with pytest.raises(keras.XferError, match="float32 .f32. or bfloat16 .bf16., 'f16' was given"):
+        precision("f16")
+
+
+def test_the_reference_workflow_in_bfloat16(keras, precision, shared, xception_weights):
+    """Ten steps of the head and the fine-tuning that follows: losses within 1e-2 of those Keras had in float32."""
+    from test_xception import build
+
+    reference = shared / "reference" / "xception"
+    trajectory = json.loads((reference / "trajectory.json").read_text())
+    precision("bf16")
+    base, model = build(keras, reference / "xception_notop_legacy.h5")
+    model.layers[-1].set_weights([np.load(reference / "head_kernel_initial.npy"), np.load(reference / "head_bias_initial.npy")])
+    x = np.load(reference / "train_u8.npy").astype(np.float32) / 127.5 - 1
+    y = np.load(reference / "train_y.npy")
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+
+    def train(rate, batches):
+        model.compile(keras.optimizers.Adam(rate), loss, metrics=[])
+        return [model.train_on_batch(x[8 * i : 8 * i + 8], y[8 * i : 8 * i + 8]) for i in range(batches)]
+
+    np.testing.assert_allclose(train(1e-3, 10), trajectory["head_losses"], atol=1e-2)
+    base.trainable = True
+    tuned = trajectory["finetune"]["inference"]["losses"]
+    np.testing.assert_allclose(train(1e-5, len(tuned)), tuned, atol=1e-2)

@@ -19,7 +19,8 @@ func pluginLinker(_ extra: [String] = []) -> [LinkerSetting] {
   ]
 }
 /// A plugin: a target of its own and a dynamic product `libxfer-NAME.so`.
-func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], machine: [String] = [], defines: [String] = []) -> Target
+func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = [], machine: [String] = [], defines: [String] = [])
+  -> Target
 {
   .target(
     name: target, dependencies: ["CXfer", "CPluginSupport"] + dependencies, path: path,
@@ -28,7 +29,10 @@ func plugin(_ target: String, path: String, dependencies: [Target.Dependency] = 
 
 let plugins: [(product: String, target: Target)] = [
   ("xfer-naive", plugin("NaivePlugin", path: "Plugins/Variants/Naive", dependencies: ["CPluginMath"])),
-  ("xfer-simd-avx512", plugin("SIMDAVX512", path: "Plugins/Variants/SIMD-avx512", machine: ["arch=x86-64-v4"], defines: ["XFER_ISA_AVX512"])),
+  (
+    "xfer-simd-avx512",
+    plugin("SIMDAVX512", path: "Plugins/Variants/SIMD-avx512", machine: ["arch=x86-64-v4"], defines: ["XFER_ISA_AVX512"])
+  ),
   (
     "xfer-simd-avx512bf16",
     plugin(

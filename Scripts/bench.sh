@@ -11,6 +11,7 @@ print(max(plugins, key=lambda p: p["score"])["path"] if plugins else "")'; }
 variant=$(score)
 cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
 for threads in 1 2; do "$work/kernels" "$variant" "$threads"; done
+"$work/kernels" "$variant" 1 "" bf16
 export PKG_CONFIG_PATH="$tree/lib/pkgconfig"
 read -ra flags < <(pkg-config --cflags --libs xfer)
 cc -O2 -std=gnu11 -o "$work/ffi" Benchmarks/ffi/bench_ffi.c "${flags[@]}" $(pkg-config --libs libffi) -lm

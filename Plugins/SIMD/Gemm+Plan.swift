@@ -17,7 +17,8 @@ extension RowGemm {
   func tableBytes(grids: Int, taps: Int, tapLength: Int) -> Int {
     let pieces = taps &* ceilDivide(kind.steps(tapLength), longestStepBlock)
     return aligned(grids &* MemoryLayout<RowGrid>.stride) &+ aligned(pieces &* MemoryLayout<Piece>.stride)
-      &+ aligned((pieces &+ 2 &* grids &+ 1) &* 8) &+ aligned((tapLength < longestStepBlock &* kind.unit ? tapLength : longestStepBlock &* kind.unit) &* 4)
+      &+ aligned((pieces &+ 2 &* grids &+ 1) &* 8)
+      &+ aligned((tapLength < longestStepBlock &* kind.unit ? tapLength : longestStepBlock &* kind.unit) &* 4)
   }
 
   /// Lays the tables out in memory of `tableBytes`, all zero.

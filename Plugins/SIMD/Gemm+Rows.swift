@@ -106,7 +106,8 @@ private struct RowScratch {
   static func bytes(_ plan: UnsafePointer<RowGemm>) -> Int {
     let rows = plan.pointee.tilesPerBlock &* maxTileRows
     return aligned((rows &* wordsOfA(plan) &+ packSlack) &* 4)
-      &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(pairWords(plan) &* 4) &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
+      &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(pairWords(plan) &* 4)
+      &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
       &+ aligned(maxTileRows &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(maxTileRows &* 8)
       &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
   }

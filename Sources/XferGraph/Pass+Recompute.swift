@@ -34,7 +34,9 @@ extension Graph {
     var order: [Node] = []
     func copy(_ input: ValueID) -> ValueID {
       let value = root(input)
-      guard isForward(value), isLarge(value), again.contains(value) || firstUse[value] == nil, let index = producers[value] else { return input }
+      guard isForward(value), isLarge(value), again.contains(value) || firstUse[value] == nil, let index = producers[value] else {
+        return input
+      }
       if copies[value] == nil {
         var node = nodes[index]
         node.inputs = node.inputs.map(copy)

@@ -84,6 +84,10 @@ int main(void) {
   FAILS(xfer_set_backend(NULL), XFER_E_INVALID_ARGUMENT, "name is NULL");
   OK(xfer_set_backend("naive"));
   OK(xfer_set_backend("auto"));
+  FAILS(xfer_set_precision("half"), XFER_E_INVALID_ARGUMENT, "'half' was given");
+  FAILS(xfer_set_precision(NULL), XFER_E_INVALID_ARGUMENT, "name is NULL");
+  OK(xfer_set_precision("bf16"));
+  OK(xfer_set_precision("float32"));
   FAILS(xfer_plugin_load("/nonexistent/libxfer-none.so"), XFER_E_PLUGIN, "/nonexistent/libxfer-none.so");
   char *json = NULL;
   OK(xfer_plugins_json(NULL, 0, &length));

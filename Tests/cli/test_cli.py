@@ -217,6 +217,10 @@ def test_summary_and_plan(xfer):
     assert code == 0 and plan["peak_bytes"] > 0 and {"op", "backend", "layer", "shape"} <= set(plan["nodes"][0])
     code, out, _ = xfer("plan", "efficientnet-lite0:random", "--image-size", "64", "--backend", "naive")
     assert code == 0 and "naive" in out and "simd" not in out
+    code, out, _ = xfer("plan", "efficientnet-lite0:random", "--image-size", "64", "--precision", "bf16", "--json")
+    assert code == 0 and json.loads(out)["precision"] == "bfloat16" and plan["precision"] == "float32"
+    code, _, err = xfer("plan", "efficientnet-lite0:random", "--precision", "f16")
+    assert code == 2 and "bf16" in err
 
 
 @pytest.mark.parametrize("arguments, word", [

@@ -62,7 +62,7 @@ extension Layer {
       try entry.plan.run(Array(zip(entry.inputs, slices)))
       results.append(try entry.outputs.map { try entry.plan.read($0).copy() })
     }
-    return try results[0].indices.map { output in try Tensor(joining: results.map { $0[output] }) }
+    return keepingLosses(try results[0].indices.map { output in try Tensor(joining: results.map { $0[output] }) })
   }
 
   public func callAsFunction(_ input: Tensor, training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {

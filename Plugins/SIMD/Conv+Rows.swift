@@ -1,7 +1,7 @@
 import CXfer
 
 /// CONV2D and its input gradient as implicit GEMMs: the rows of A are gathered from the image while they are
-/// packed, the kernel is B. A 1x1 convolution is the case of one tap.
+/// packed, the kernel is B. A 1x1 convolution is the case of one tap; those of several come here in bfloat16 only (see `readsInPlace`).
 
 extension ConvShape {
   /// With few channels the pixels of one kernel row are read as one run.
@@ -128,7 +128,7 @@ func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMut
   guard let op = ConvOp.mixing(desc) else { return nil }
   if op.isDepthwise { return prepareDepthwise(host, desc, workspace) }
   let s = op.shape
-  if s.groups > 1 { return prepareWindowBackwardInput(host, desc, op, workspace) }
+  if op.readsInPlace { return prepareWindowBackwardInput(host, desc, op, workspace) }
   var gemm = RowGemm(
     batch: s.batch, columns: s.channels, steps: s.taps &* op.kind.steps(s.outChannels), kind: op.kind, depth: s.outChannels)
   gemm.sourceHeight = s.outHeight

@@ -3,9 +3,9 @@ import CXfer
 /// CONV2D and its input gradient by way of `WindowGemm`.
 
 extension ConvOp {
-  /// Whether the forward op reads the image where it lies: in groups, or where the pixels of one kernel row are one run. Pairs of bfloat16
-  /// have to be packed.
-  var readsInPlace: Bool { shape.groups > 1 || (shape.readsSpans && kind == .floats) }
+  /// Whether the forward op and the input gradient read the image where it lies: in groups, and wherever each pixel serves several taps, so
+  /// that packing would copy it as often. With one tap a packed block is read as often as in place, and in order. Pairs of bfloat16 have to be packed.
+  var readsInPlace: Bool { shape.groups > 1 || (shape.taps > 1 && kind == .floats) }
 }
 
 func prepareWindowForward(_ host: Host, _ desc: Desc, _ op: ConvOp, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {

@@ -1,7 +1,7 @@
 import CXfer
 
-/// Convolutions whose A is read where it lies: those in groups, whose pieces of a pixel are too short to be worth packing, and images of
-/// few channels, whose rows of a window are one run. Forward, and to the input of grouped ones.
+/// Convolutions whose A is read where it lies: those in groups, whose pieces of a pixel are too short to be worth packing, and those of
+/// several taps, which would pack every pixel as often. Forward, and to the input.
 ///
 /// A tile is neighbouring pixels of one row and one panel of one group's columns, or of several narrow groups' (Window+Narrow). Taps above or below the image are left out; a tile that
 /// reaches over the left or right edge reads a copy of its strip of the image with the zeros in place. Every sum is one chain in the order
@@ -24,7 +24,7 @@ struct WindowGrid {
   var bottom = 0
   var left = 0
   var right = 0
-  /// Rows of a task, and the parts the groups are in.
+  /// Rows of a task, and the parts the panels of all groups are in.
   var band = 1
   var parts = 1
 
@@ -104,7 +104,8 @@ struct WindowGemm {
     let fair = ceilDivide(rows, 4 &* workers)
     grid.band = fit < 1 ? 1 : (fit < fair ? fit : fair)
     let wanted = ceilDivide(4 &* workers, ceilDivide(rows, grid.band))
-    grid.parts = wanted < units ? wanted : units
+    let panels = units &* panelsOfUnit
+    grid.parts = wanted < panels ? wanted : panels
     grids[gridCount] = grid
     gridCount &+= 1
   }
@@ -222,11 +223,10 @@ private func runTask(_ run: UnsafePointer<WindowRun>, _ task: Int, _ scratch: in
   let end = first &+ grid.pointee.band
   let rows = grid.pointee.rows(plan.pointee.batch)
   let part = task / bands
-  let units = plan.pointee.units
-  for unit in (part &* units / grid.pointee.parts)..<((part &+ 1) &* units / grid.pointee.parts) {
-    for panel in 0..<plan.pointee.panelsOfUnit {
-      for row in first..<(end < rows ? end : rows) { runRow(run, row, unit, panel, &scratch) }
-    }
+  let perUnit = plan.pointee.panelsOfUnit
+  let panels = plan.pointee.units &* perUnit
+  for panel in (part &* panels / grid.pointee.parts)..<((part &+ 1) &* panels / grid.pointee.parts) {
+    for row in first..<(end < rows ? end : rows) { runRow(run, row, panel / perUnit, panel % perUnit, &scratch) }
   }
 }
 

@@ -7,6 +7,8 @@ Scripts/stage.sh dist
 
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
+# Nothing of what tests measure or keep goes to the user's folder.
+export XFER_CACHE="$logs/cache"
 run() {
   echo
   echo "== $1"

@@ -346,6 +346,12 @@ xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, s
  * "precision":"float32"}.
  * training 1: a training step of the compiled model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);
+/* What an epoch of `images` samples will cost the compiled model, for each depth ("none,last:33%,all"; NULL for a choice of five) to which its
+ * nested base may be thawed: [{"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":{"first":{"flops",
+ * "seconds"},"later":{...},"bytes"}}], "cached" null where nothing is worth keeping. bytes: the most that training takes.
+ * Each op is measured once a process, for some seconds in all; reading samples and validation are not in the times. */
+xfer_status xfer_model_forecast(xfer_model *model, int64_t images, int32_t batch_size, const char *depths,
+                                char *buffer, size_t capacity, size_t *length);
 void        xfer_model_release(xfer_model *model);
 
 /* ---- Optimizers, losses, metrics ---------------------------------------------------------------- */
@@ -569,6 +575,9 @@ typedef struct xfer_fit_options {
   int32_t             cache;                     /* XFER_CACHE_*: where the frozen part's outputs are kept     */
   const char         *cache_folder;              /* of XFER_CACHE_DISK; NULL: $XFER_CACHE, else ~/.cache/xfer/features */
   int64_t             cache_bytes;               /* the most they may take; 0: a quarter of the memory, 8 GiB of the disk */
+  /* Bytes a training step may take with the weights, the optimizer's state and the intermediate values; 0: what is fastest. What does not
+   * fit is computed twice in place of being kept, to the same bits. XFER_E_OUT_OF_MEMORY where no way fits. */
+  int64_t             memory_budget;
 } xfer_fit_options;
 enum { XFER_NO_EPOCHS = -1 };
 /* What lies below the first trained weight makes the same of a sample in every epoch: it is run once a sample, and its

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define XFER_PLUGIN_ABI_MAJOR 1
-#define XFER_PLUGIN_ABI_MINOR 2
+#define XFER_PLUGIN_ABI_MINOR 3
 
 /* ---- Status codes: the same words in xfer.h ------------------------------------------------ */
 
@@ -351,6 +351,7 @@ typedef struct xfer_op_desc {
   uint64_t constant_inputs;            /* bit i: input i keeps its value for many executions  */
   uint64_t packed_inputs;              /* bit i: execute gets input i as pack() made it       */
   int32_t  precision;                  /* XFER_PRECISION_*; since ABI 1.2                     */
+  uint64_t variant;                    /* prepare: which of variants(desc) ways; since ABI 1.3 */
 } xfer_op_desc;
 
 /* ---- Backends ------------------------------------------------------------------------------ */
@@ -375,6 +376,10 @@ typedef struct xfer_backend {
   xfer_status (*prepare)(const xfer_op_desc *desc, xfer_kernel **kernel, size_t *workspace_bytes);
   xfer_status (*execute)(xfer_kernel *kernel, const void *const *inputs, void *const *outputs, void *workspace);
   void (*release)(xfer_kernel *kernel);
+  /* (optional, since ABI 1.3) In how many ways prepare can do the op: other tiles, another division among threads.
+   * desc->variant names one, 0 the backend's own choice. All give the same bits for finite values and read the same packed
+   * inputs: the host tries them in the middle of real work and keeps the fastest. Pure: a function of desc. */
+  uint32_t (*variants)(const xfer_op_desc *desc);
 } xfer_backend;
 
 /* ---- Image codecs -------------------------------------------------------------------------- */

@@ -91,9 +91,9 @@ static float *filled(const xfer_tensor_desc *d) {
   return p;
 }
 
-/* Runs one op and prints its line. flops 0: bandwidth instead. */
-static void bench(const char *name, xfer_op_desc *op, double flops) {
-  if (!strstr(name, filter)) return;
+/* Runs one op and prints its line. flops 0: bandwidth instead. Seconds of the best run; 0 where there was none. */
+static double bench(const char *name, xfer_op_desc *op, double flops) {
+  if (!strstr(name, filter)) return 0;
   const void *in[8];
   void *out[4], *packed = NULL;
   double bytes = 0;
@@ -101,19 +101,20 @@ static void bench(const char *name, xfer_op_desc *op, double flops) {
   op->precision = precision;
   if (!backend->supports(op)) {
     printf("%-44s declined\n", name);
-    return;
+    return 0;
   }
   for (uint32_t i = 0; i < op->n_inputs; i++) in[i] = filled(&op->inputs[i]), bytes += floats_of(&op->inputs[i]) * 4;
   for (uint32_t i = 0; i < op->n_outputs; i++) out[i] = filled(&op->outputs[i]), bytes += floats_of(&op->outputs[i]) * 4;
-  const void *given = op->n_inputs > 1 ? in[1] : NULL;
-  if ((op->constant_inputs & 2) && backend->pack_size) {
+  const uint32_t matrix = op->op == XFER_OP_SEPARABLE_CONV2D ? 2 : 1;
+  const void *given = op->n_inputs > matrix ? in[matrix] : NULL;
+  if ((op->constant_inputs >> matrix & 1) && backend->pack_size) {
     uint64_t layout;
-    size_t n = backend->pack_size(op, 1, &layout);
+    size_t n = backend->pack_size(op, matrix, &layout);
     if (n) {
       packed = host_alloc(NULL, n, 64);
-      backend->pack(op, 1, given, packed);
-      in[1] = packed;
-      op->packed_inputs |= 2;
+      backend->pack(op, matrix, given, packed);
+      in[matrix] = packed;
+      op->packed_inputs |= 1u << matrix;
     }
   }
   xfer_kernel *kernel;
@@ -135,9 +136,10 @@ static void bench(const char *name, xfer_op_desc *op, double flops) {
     printf("%-44s %8.3f ms %31s %7.1f GB/s\n", name, best * 1e3, "", bytes / best * 1e-9);
   fflush(stdout);
   backend->release(kernel);
-  for (uint32_t i = 0; i < op->n_inputs; i++) free((void *)(i == 1 ? given : in[i]));
+  for (uint32_t i = 0; i < op->n_inputs; i++) free((void *)(i == matrix ? given : in[i]));
   for (uint32_t i = 0; i < op->n_outputs; i++) free(out[i]);
   free(packed), free(workspace);
+  return best;
 }
 
 static void matmul(int64_t m, int64_t n, int64_t k, int ta, int tb, int constant) {
@@ -155,7 +157,7 @@ enum { FORWARD, BACKWARD_INPUT, BACKWARD_KERNEL };
 static const char *directions[] = {"", " dx", " dk"};
 
 /* groups 0: depthwise, o/c outputs a channel. */
-static void conv_in_groups(int groups, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+static double conv_in_groups(int groups, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
   int depthwise = groups == 0;
   int64_t os = same ? (size + stride - 1) / stride : (size - k) / stride + 1;
   int pad = same ? (int)((os - 1) * stride + k - size) : 0;
@@ -178,11 +180,30 @@ static void conv_in_groups(int groups, int direction, int64_t n, int64_t size, i
   if (groups > 1) snprintf(in_groups, sizeof in_groups, " in %d groups", groups);
   snprintf(name, sizeof name, "%s%dx%d%s%s n%ld %ldx%ld %ld->%ld%s", depthwise ? "dw" : "conv", k, k, stride > 1 ? "/2" : "",
            directions[direction], (long)n, (long)size, (long)size, (long)c, (long)o, in_groups);
-  bench(name, &op, 2.0 * n * os * os * k * k * o * (depthwise ? 1 : c / groups));
+  return bench(name, &op, 2.0 * n * os * os * k * k * o * (depthwise ? 1 : c / groups));
 }
 
-static void conv(int depthwise, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
-  conv_in_groups(depthwise ? 0 : 1, direction, n, size, c, o, k, stride, same, relu);
+static double conv(int depthwise, int direction, int64_t n, int64_t size, int64_t c, int64_t o, int k, int stride, int same, int relu) {
+  return conv_in_groups(depthwise ? 0 : 1, direction, n, size, c, o, k, stride, same, relu);
+}
+
+/* A depthwise 3x3 and the 1x1 convolution behind it as one op, and as two. */
+static void separable(int64_t n, int64_t size, int64_t c, int64_t o) {
+  xfer_separable_conv_attributes a = {.struct_size = sizeof a, .stride_h = 1, .stride_w = 1, .dilation_h = 1, .dilation_w = 1, .pad_top = 1,
+                                      .pad_bottom = 1, .pad_left = 1, .pad_right = 1, .has_depthwise_bias = 1, .has_bias = 1,
+                                      .activation = {.kind = XFER_ACTIVATION_RELU, .max_value = INFINITY}};
+  xfer_tensor_desc out = tensor(4, n, size, size, o);
+  xfer_tensor_desc in[5] = {tensor(4, n, size, size, c), tensor(4, 3, 3, c, 1), tensor(4, 1, 1, c, o), tensor(1, c, 1, 1, 1), tensor(1, o, 1, 1, 1)};
+  xfer_op_desc op = {.op = XFER_OP_SEPARABLE_CONV2D, .n_inputs = 5, .n_outputs = 1, .inputs = in, .outputs = &out, .attributes = &a, .constant_inputs = 6};
+  char name[96];
+  snprintf(name, sizeof name, "separable 3x3 n%ld %ldx%ld %ld->%ld", (long)n, (long)size, (long)size, (long)c, (long)o);
+  double merged = bench(name, &op, 2.0 * n * size * size * c * (9 + o));
+  if (merged == 0) return;
+  const char *all = filter;
+  filter = "";
+  double halves = conv(1, FORWARD, n, size, c, c, 3, 1, 1, 0) + conv(0, FORWARD, n, size, c, o, 1, 1, 1, 1);
+  filter = all;
+  printf("%-44s %8.2f of its halves' time\n", name, merged / halves);
 }
 
 static void elementwise(const char *name, int32_t number, int inputs, xfer_tensor_desc *in, int outputs, xfer_tensor_desc *out, const void *a) {
@@ -272,6 +293,13 @@ int main(int argc, char **argv) {
     conv(1, d, 32, 56, 144, 144, 3, 2, 1, 1);
     conv(1, d, 32, 56, 64, 128, 3, 1, 1, 1);
   }
+  separable(32, 9, 728, 728);
+  separable(1, 9, 728, 728);
+  separable(32, 18, 728, 728);
+  separable(32, 36, 256, 256);
+  separable(32, 72, 128, 128);
+  separable(8, 112, 32, 16);
+  separable(8, 14, 96, 96);
   /* ResNeXt-50 32x4d and RegNetX-1.6, -8. */
   for (int d = FORWARD; d <= BACKWARD_KERNEL; d++) {
     conv_in_groups(32, d, 8, 56, 128, 128, 3, 1, 1, 1);

@@ -29,7 +29,8 @@ func makePlugin(_ host: UnsafePointer<xfer_host>?, _ description: BackendDescrip
       pack: description.pack,
       prepare: { desc, kernel, workspace in prepareKernel(desc, kernel, workspace) },
       execute: { kernel, inputs, outputs, workspace in executeKernel(kernel, inputs, outputs, workspace) },
-      release: { kernel in releaseKernel(kernel) }
+      release: { kernel in releaseKernel(kernel) },
+      variants: nil
     ))
   plugin.initialize(
     to: xfer_plugin(

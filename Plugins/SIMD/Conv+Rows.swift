@@ -19,12 +19,17 @@ struct ConvOp {
   var attributes: xfer_conv_attributes
   /// Each output channel comes from one input channel: the depthwise ops, and a CONV2D of as many groups as channels.
   var isDepthwise: Bool
+  /// Whether it is the gradient of the input.
+  var isBackward: Bool
+  var way: Int
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_conv_attributes.self)?.pointee else { return nil }
     attributes = a
     let d = desc.pointee
     kind = d.steps
+    way = d.way
+    isBackward = d.op == Int32(XFER_OP_CONV2D_BACKWARD_INPUT)
     isDepthwise = d.op >= Int32(XFER_OP_DEPTHWISE_CONV2D) && d.op <= Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
     let forward = d.op == Int32(XFER_OP_CONV2D) || d.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
     let extras = forward ? (a.has_bias != 0 ? 1 : 0) + (a.has_residual != 0 ? 1 : 0) : 0
@@ -67,7 +72,7 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   let spans = s.readsSpans
   let (tapCount, tapLength) = s.forwardTaps
   var gemm = RowGemm(
-    batch: s.batch, columns: s.outChannels, steps: tapCount &* op.kind.steps(tapLength), kind: op.kind, depth: s.channels)
+    batch: s.batch, columns: s.outChannels, steps: tapCount &* op.kind.steps(tapLength), kind: op.kind, depth: s.channels, way: op.way)
   gemm.sourceHeight = s.height
   gemm.sourceWidth = s.width
   gemm.span = spans ? s.kernelWidth : 1
@@ -130,7 +135,7 @@ func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMut
   let s = op.shape
   if op.readsInPlace { return prepareWindowBackwardInput(host, desc, op, workspace) }
   var gemm = RowGemm(
-    batch: s.batch, columns: s.channels, steps: s.taps &* op.kind.steps(s.outChannels), kind: op.kind, depth: s.outChannels)
+    batch: s.batch, columns: s.channels, steps: s.taps &* op.kind.steps(s.outChannels), kind: op.kind, depth: s.outChannels, way: op.way)
   gemm.sourceHeight = s.outHeight
   gemm.sourceWidth = s.outWidth
   gemm.outHeight = s.height

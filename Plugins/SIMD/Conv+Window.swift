@@ -5,7 +5,10 @@ import CXfer
 extension ConvOp {
   /// Whether the forward op and the input gradient read the image where it lies: in groups, and wherever each pixel serves several taps, so
   /// that packing would copy it as often. With one tap a packed block is read as often as in place, and in order. Pairs of bfloat16 have to be packed.
-  var readsInPlace: Bool { shape.groups > 1 || (shape.taps > 1 && kind == .floats) }
+  var readsInPlace: Bool { shape.groups > 1 || (shape.taps > 1 && kind == .floats && !(canPack && way == packedWay)) }
+
+  /// Whether packing would give the same bits: sums in place are one chain, sums of packed tiles one for each block of steps.
+  var canPack: Bool { shape.groups == 1 && shape.taps &* (isBackward ? shape.outChannels : shape.channels) <= longestStepBlock }
 }
 
 func prepareWindowForward(_ host: Host, _ desc: Desc, _ op: ConvOp, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {

@@ -81,7 +81,8 @@ extension RowGemm {
   /// After the last grid: how many tiles are packed before they meet B. One, fresh in L1, when all of B stays in L2
   /// beside it; otherwise as many as share L2 with a panel.
   mutating func chooseBlocking() {
-    if packedFloats &* 4 <= 256 * 1024 {
+    let isSmall = packedFloats &* 4 <= 256 * 1024
+    if isSmall != (way == RowWay.otherBlocks) {
       tilesPerBlock = 1
       return
     }

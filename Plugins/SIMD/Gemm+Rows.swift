@@ -46,6 +46,8 @@ struct RowGemm {
   var sourceHeight = 1
   var sourceWidth = 1
   var depth: Int
+  /// See `RowWay`. Of a convolution in place it says nothing here.
+  var way: Int
   /// Pieces span this many pixels side by side and may begin or end outside the image: for images of few channels.
   var span = 1
   var outHeight = 1
@@ -173,6 +175,7 @@ extension RowGemm {
         }
       }
     }
+    if way == RowWay.finerPieces { grid.rowParts = 2 &* grid.rowParts < grid.tiles ? 2 &* grid.rowParts : grid.tiles }
   }
 
   static func scratchBytes(_ plan: UnsafePointer<RowGemm>) -> Int { RowScratch.bytes(plan) }

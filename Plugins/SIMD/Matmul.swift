@@ -44,7 +44,7 @@ func prepareMatmul(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer
   guard let s = MatmulShape(desc) else { return nil }
   if s.transposeA { return prepareTransposedMatmul(host, s, workspace) }
   let workers = threads(host)
-  var gemm = RowGemm(batch: 1, columns: s.n, steps: s.kind.steps(s.k), kind: s.kind, depth: s.k)
+  var gemm = RowGemm(batch: 1, columns: s.n, steps: s.kind.steps(s.k), kind: s.kind, depth: s.k, way: desc.pointee.way)
   gemm.sourceWidth = s.m
   gemm.outWidth = s.m
   gemm.activation = s.attributes.activation

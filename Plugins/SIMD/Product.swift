@@ -46,10 +46,15 @@ enum StepKind {
 
 /// The size of an op's description before it had a precision.
 private var sizeWithoutPrecision: Int { 64 }
+/// The same before it had a variant.
+private var sizeWithoutVariant: Int { 72 }
 
 extension xfer_op_desc {
   /// What the op's products are made of.
   var steps: StepKind {
     struct_size > sizeWithoutPrecision && precision == Int32(XFER_PRECISION_BFLOAT16) ? .pairs : .floats
   }
+
+  /// In which of `variantCount` ways the op is to be done.
+  var way: Int { struct_size > sizeWithoutVariant ? Int(variant) : 0 }
 }

@@ -88,7 +88,8 @@ func prepareSeparable(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePoin
   guard let op = SeparableOp(desc) else { return nil }
   let s = op.shape
   var gemm = RowGemm(
-    batch: s.batch, columns: op.outputs, steps: op.kind.steps(s.channels), kind: op.kind, depth: s.channels)
+    batch: s.batch, columns: op.outputs, steps: op.kind.steps(s.channels), kind: op.kind, depth: s.channels,
+    way: desc.pointee.way)
   gemm.sourceHeight = s.height
   gemm.sourceWidth = s.width
   gemm.outHeight = s.outHeight

@@ -72,6 +72,7 @@ class FitOptions(Structure):
         ("validation_epochs", POINTER(c_int64)), ("validation_epoch_count", c_size_t),
         ("callbacks", POINTER(c_void_p)), ("callback_count", c_size_t),
         ("cache", c_int32), ("cache_folder", c_char_p), ("cache_bytes", c_int64),
+        ("memory_budget", c_int64),
     ]
 
     @classmethod
@@ -194,6 +195,7 @@ PROTOTYPES = {
     "xfer_model_summary": (Status, (Handle, c_int32, c_int32, *_TEXT)),
     "xfer_model_summary_with": (Status, (Handle, c_char_p, *_TEXT)),
     "xfer_model_predict": (Status, (Handle, Handle, c_int32, Out)),
+    "xfer_model_forecast": (Status, (Handle, c_int64, c_int32, c_char_p, *_TEXT)),
     "xfer_plan_report": (Status, (Handle, c_int32, c_int32, *_TEXT)),
     "xfer_model_release": (None, (Handle,)),
     "xfer_optimizer_create": (Status, (c_char_p, c_char_p, Out)),

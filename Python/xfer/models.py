@@ -263,6 +263,18 @@ class Model(Trainable, Layer):
         """How the model would run: {"nodes": [{"layer", "op", "backend", "shape", ...}], "peak_bytes"}."""
         return json.loads(text(lib.xfer_plan_report, self._model_handle(), int(batch_size), int(bool(training))))
 
+    def forecast(self, images, batch_size=32, depths=None):
+        """What an epoch of `images` samples will cost this compiled model, a dict for each depth to which its base may be thawed.
+
+            for cost in model.forecast(2000):
+                print(cost["unfreeze"], cost["uncached"]["seconds"], cost["cached"] and cost["cached"]["later"]["seconds"])
+
+        depths: such as ["none", "last:20", "from:block14_sepconv1", "all"]. Times are sums of what the ops take here, each measured once a
+        process; reading samples and validation are not in them. "bytes" is the most memory training takes. Flags and weights stay as they are.
+        """
+        wanted = None if depths is None else ",".join(depths).encode()
+        return json.loads(text(lib.xfer_model_forecast, self._model_handle(), int(images), int(batch_size), wanted))
+
     def audit(self):
         """Fingerprints of all weights and statistics as they are now: {path: digest}; equal digests are equal bits.
 

@@ -6,6 +6,7 @@ import math
 import numbers
 import operator
 import os
+import re
 import types
 import warnings
 
@@ -114,6 +115,21 @@ def _whole(value, name):
         return operator.index(value)
     except TypeError:
         raise TypeError(f"`{name}` is to be a whole number, {value!r} was given") from None
+
+
+_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _bytes(value, name):
+    """A number of bytes, or text with a unit: "1.5GB" is 1.5e9, "1.5GiB" is 1.5 * 2**30."""
+    match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", str(value).lower())
+    try:
+        count = int(float(match[1]) * _UNITS[match[2]])
+    except (TypeError, KeyError, ValueError):
+        count = 0
+    if count < 1:
+        raise ValueError(f"`{name}` is to be a number of bytes above 0, or text such as \"1.5GB\"; {value!r} was given")
+    return count
 
 
 def _mapped(value, get):
@@ -384,7 +400,7 @@ class Trainable:
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None,
         validation_steps=None, validation_batch_size=None, validation_freq=1, *, stale_trainable="error",
-        cache="memory", cache_folder=None,
+        cache="memory", cache_folder=None, memory_budget=None,
     ):
         """Trains; returns a History.
 
@@ -394,6 +410,8 @@ class Trainable:
         stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
+        memory_budget: the most a training step may take with weights, optimizer state and intermediate values: bytes, or text such as "1.5GB".
+        What does not fit is computed twice in place of being kept; the numbers are the same.
         """
         if stale_trainable not in ("error", "recompile"):
             raise ValueError(f"stale_trainable is \"error\" or \"recompile\", {stale_trainable!r} was given")
@@ -404,14 +422,14 @@ class Trainable:
             lib.xfer_trainer_fit, x, y, batch_size, epochs, verbose, given, validation_split, validation_data, shuffle, class_weight, sample_weight,
             steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder,
             last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
-            recompile_stale=int(stale_trainable == "recompile"))
+            recompile_stale=int(stale_trainable == "recompile"), memory_budget=memory_budget)
         return history
 
     def fit_phases(
         self, x=None, y=None, phases="head-then-all", *, checkpoint=None, save_freq="epoch", resume=False, delete_checkpoint=True, identity=None,
         batch_size=None, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None, shuffle=True, class_weight=None,
         sample_weight=None, steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
-        cache="memory", cache_folder=None,
+        cache="memory", cache_folder=None, memory_budget=None,
     ):
         """Trains by phases, with the losses and metrics of compile(); returns a PhaseHistory.
 
@@ -437,7 +455,7 @@ class Trainable:
         try:
             found = self._fit(
                 start, x, y, batch_size, longest, verbose, listed(callbacks), validation_split, validation_data, shuffle, class_weight,
-                sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder)
+                sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder, memory_budget=memory_budget)
         finally:
             self._take_trainer()
         history = self.history = phase_module.PhaseHistory(self, json.loads(text(lib.xfer_history_json, found))["phases"])
@@ -472,7 +490,7 @@ class Trainable:
     def _fit(
         self, start, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight, sample_weight,
         steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder, last=(), initial_epoch=0,
-        recompile_stale=0,
+        recompile_stale=0, memory_budget=None,
     ):
         """What fit and its kin share: start(trainer, options, result) trains; the handle of the history."""
         if cache not in _CACHES:
@@ -490,6 +508,7 @@ class Trainable:
         options.recompile_stale = recompile_stale
         options.cache = _CACHES[cache]
         options.cache_folder = None if cache_folder is None else os.fsencode(cache_folder)
+        options.memory_budget = 0 if memory_budget is None else _bytes(memory_budget, "memory_budget")
         kept = [_fill_frequency(options, validation_freq), _fill_classes(options, class_weight)]
         with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:
             feed = Feed(run, self, x, y, sample_weight, _steps(steps_per_epoch, "steps_per_epoch"))

@@ -98,6 +98,19 @@ import XferGraph
   }
 }
 
+@c @implementation public func xfer_model_forecast(
+  _ model: OpaquePointer?, _ images: Int64, _ batchSize: Int32, _ depths: UnsafePointer<CChar>?, _ buffer: UnsafeMutablePointer<CChar>?,
+  _ capacity: Int, _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    try give(buffer, capacity, length) {
+      let depths = try optional(depths, "depths")?.split(separator: ",").map { try UnfreezeDepth(String($0)) }
+      let costs = try object(model, .model, "model").forecast(images: Int(images), batchSize: XferABI.batchSize(batchSize), depths: depths)
+      return JSONValue.array(costs.map(\.json)).text()
+    }
+  }
+}
+
 @c @implementation public func xfer_model_release(_ model: OpaquePointer?) { HandleTable.release(model, .model) }
 
 @c @implementation public func xfer_model_audit(

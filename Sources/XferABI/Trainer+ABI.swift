@@ -153,6 +153,8 @@ func fitOptions(_ data: FitData, _ validation: (any Dataset)?) throws -> FitOpti
   }
   options.callbacks = try data.callbacks()
   options.cache = try caching(given)
+  guard given.memory_budget >= 0 else { throw invalid("options.memory_budget is to be 0 or above, \(given.memory_budget) was given") }
+  options.memoryBudget = given.memory_budget == 0 ? nil : Int(given.memory_budget)
   if let onEvent = given.on_event {
     options.onEvent = { event, epoch, batch, logs in
       onEvent(given.user, event.rawValue, Int64(epoch), Int64(batch), logs.json.text()) == 0

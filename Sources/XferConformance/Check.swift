@@ -93,6 +93,12 @@ private func check(_ test: Case, _ runner: Runner, _ reference: Runner, _ option
   if options.guardPages {
     for page in [GuardPage.end, .start] { _ = try attempt(Mode(guardPage: page)) }
   }
+  let packs = test.constants != 0 && runner.packs(test)
+  for way in 1..<max(1, runner.ways(test)) {
+    for mode in [Mode(way: way)] + (packs ? [Mode(packed: true, way: way)] : []) {
+      if try attempt(mode) != plain { throw Failure(reason: "\(mode.name) gave other bits than variant 0") }
+    }
+  }
   guard test.constants != 0 else { return worst }
   _ = try attempt(Mode(constant: true))
   guard runner.packs(test) else { return worst }

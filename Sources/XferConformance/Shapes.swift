@@ -75,11 +75,17 @@ private func checkEnds(
 
   let end = try attempt(Mode(guardPage: .end))
   if try attempt(Mode(guardPage: .start)) != end { throw Failure(reason: "the bits depend on where the buffers lie") }
+  for way in 1..<max(1, runner.ways(test)) {
+    if try attempt(Mode(guardPage: .end, way: way)) != end { throw Failure(reason: "variant \(way) gave other bits than variant 0") }
+  }
   if !aliases.isEmpty { _ = try attempt(Mode(guardPage: .end, alias: aliases)) }
   if runner.packs(test) {
     let packed = try attempt(Mode(packed: true, guardPage: .end))
     if try attempt(Mode(packed: true, guardPage: .start)) != packed {
       throw Failure(reason: "packed constants: the bits depend on where the buffers lie")
+    }
+    for way in 1..<max(1, runner.ways(test)) {
+      if try attempt(Mode(packed: true, guardPage: .end, way: way)) != packed { throw Failure(reason: "variant \(way), packed constants: other bits") }
     }
   }
   return worst

@@ -17,6 +17,11 @@ public struct Backend: @unchecked Sendable {
     self.table = table.assumingMemoryBound(to: xfer_backend.self)
   }
 
+  /// `variants` of the table, where it has that.
+  public var variants: (@convention(c) (UnsafePointer<xfer_op_desc>?) -> UInt32)? {
+    table.pointee.struct_size >= MemoryLayout<xfer_backend>.size ? table.pointee.variants : nil
+  }
+
   /// The order in which backends are asked when none is named. Others come behind these, `naive` last.
   private static let preference = ["simd", "onednn", "blas"]
 

@@ -119,7 +119,8 @@ public final class PluginHost: Sendable {
     }
     let wanted =
       switch kind {
-      case .backend: MemoryLayout<xfer_backend>.size
+      // What ABI 1.0 had.
+      case .backend: MemoryLayout<xfer_backend>.offset(of: \.variants) ?? 0
       case .imageCodec: MemoryLayout<xfer_image_codec>.size
       case .hdf5: MemoryLayout<xfer_h5_codec>.size
       case .zip: MemoryLayout<xfer_zip_codec>.size

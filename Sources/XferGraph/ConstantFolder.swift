@@ -103,6 +103,14 @@ final class ConstantFolder {
       source: source(packing.value))
   }
 
+  /// Of packed and of folded constants, each layout of a value once.
+  var bytes: Int {
+    var sizes: [String: Int] = [:]
+    for packing in packings.values { sizes["\(packing.value.index) \(packing.layout)"] = packing.bytes }
+    let plain = plainReads.filter(isFolded).reduce(0) { $0 + graph.description($1).byteCount }
+    return sizes.values.reduce(plain, +)
+  }
+
   func packed(_ node: Node, _ input: Int) -> UnsafeMutableRawPointer? {
     node.outputs.first.flatMap { packings[PackingSite(output: $0, input: input)]?.packed?.data }
   }

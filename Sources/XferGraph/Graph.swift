@@ -69,6 +69,14 @@ public final class Graph {
 
   public init(precision: Precision = .float32) { self.precision = precision }
 
+  /// The same program once more, for passes to rewrite. Its values have the same numbers.
+  func copy() -> Graph {
+    let copy = Graph(precision: precision)
+    (copy.values, copy.nodes, copy.variableValues, copy.updated) = (values, nodes, variableValues, updated)
+    (copy.randomStates, copy.losses, copy.label, copy.phase) = (randomStates, losses, label, phase)
+    return copy
+  }
+
   public func shape(_ value: ValueID) -> [Int] { values[value.index].description.shape }
   public func dtype(_ value: ValueID) -> DType { values[value.index].description.dtype }
   func description(_ value: ValueID) -> TensorDescription { values[value.index].description }

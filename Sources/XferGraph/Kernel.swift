@@ -6,38 +6,85 @@ final class Kernel {
   /// Who runs it, for reports.
   let backendName: String
   let workspace: Int
-  private let run: (UnsafePointer<UnsafeRawPointer?>, UnsafePointer<UnsafeMutableRawPointer?>, UnsafeMutableRawPointer?) throws -> Void
-  private let release: () -> Void
+  /// What to measure for a forecast; nil for the program's functions.
+  let measured: MeasuredOp?
+  private var body: Body
+
+  private enum Body {
+    case prepared(PreparedKernel)
+    /// The backend's ways to do the op, in turn, until one is decided for.
+    case trial(TunedOp, [PreparedKernel])
+    case program((UnsafePointer<UnsafeRawPointer?>, UnsafePointer<UnsafeMutableRawPointer?>) throws -> Void)
+  }
 
   init(_ op: OpSpecification, backend: Backend, packed: UInt64) throws {
-    guard let prepare = backend.table.pointee.prepare, let execute = backend.table.pointee.execute else {
-      throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has no prepare or no execute")
-    }
-    var handle: OpaquePointer?
-    var workspace = 0
-    try op.withDescription(packed: packed) {
-      try check(prepare($0, &handle, &workspace), "\(op.label): \(op.kind.name) on backend '\(backend.name)'")
-    }
-    guard let handle else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' prepared nothing for \(op.kind.name)") }
-    self.workspace = workspace
     backendName = backend.name
-    run = { try check(execute(handle, $0, $1, $2), "\(op.label): \(op.kind.name)") }
-    release = { backend.table.pointee.release?(handle) }
+    measured = MeasuredOp(op: op, backend: backend, packed: packed)
+    let record = Tuner.shared.record(of: op, backend: backend, packed: packed)
+    if let record, record.decision == nil {
+      let ways = try (0..<record.ways).map { try PreparedKernel(op, backend: backend, packed: packed, way: $0) }
+      body = .trial(record, ways)
+      workspace = ways.reduce(0) { max($0, $1.workspace) }
+    } else {
+      let kernel = try PreparedKernel(op, backend: backend, packed: packed, way: record?.decision?.way ?? 0)
+      body = .prepared(kernel)
+      workspace = kernel.workspace
+    }
   }
 
   init(_ custom: CustomOp, _ op: OpSpecification) throws {
     workspace = 0
     backendName = "program"
-    let body = try custom.prepare(op.inputs, op.outputs)
-    run = { inputs, outputs, _ in try body(inputs, outputs) }
-    release = {}
+    measured = nil
+    body = .program(try custom.prepare(op.inputs, op.outputs))
   }
-
-  deinit { release() }
 
   func execute(
     _ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>, _ workspace: UnsafeMutableRawPointer?
-  ) throws { try run(inputs, outputs, workspace) }
+  ) throws {
+    switch body {
+    case .prepared(let kernel): try kernel.execute(inputs, outputs, workspace)
+    case .program(let body): try body(inputs, outputs)
+    case .trial(let record, let ways):
+      if let decision = record.decision {
+        body = .prepared(ways[decision.way])
+        return try ways[decision.way].execute(inputs, outputs, workspace)
+      }
+      let way = record.next()
+      let begin = monotonicSeconds()
+      try ways[way].execute(inputs, outputs, workspace)
+      if record.add(way, seconds: monotonicSeconds() - begin) { Tuner.shared.decided() }
+    }
+  }
+}
+
+/// A backend's kernel for one way of doing an op.
+final class PreparedKernel {
+  let workspace: Int
+  private let table: UnsafePointer<xfer_backend>
+  private let run: @convention(c) (OpaquePointer?, UnsafePointer<UnsafeRawPointer?>?, UnsafePointer<UnsafeMutableRawPointer?>?, UnsafeMutableRawPointer?) -> xfer_status
+  private let handle: OpaquePointer
+  private let what: String
+
+  init(_ op: OpSpecification, backend: Backend, packed: UInt64, way: Int = 0) throws {
+    guard let prepare = backend.table.pointee.prepare, let execute = backend.table.pointee.execute else {
+      throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has no prepare or no execute")
+    }
+    var handle: OpaquePointer?
+    var workspace = 0
+    try op.withDescription(packed: packed, way: way) {
+      try check(prepare($0, &handle, &workspace), "\(op.label): \(op.kind.name) on backend '\(backend.name)'")
+    }
+    guard let handle else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' prepared nothing for \(op.kind.name)") }
+    (table, run, self.handle, self.workspace) = (backend.table, execute, handle, workspace)
+    what = "\(op.label): \(op.kind.name)"
+  }
+
+  deinit { table.pointee.release?(handle) }
+
+  func execute(
+    _ inputs: UnsafePointer<UnsafeRawPointer?>, _ outputs: UnsafePointer<UnsafeMutableRawPointer?>, _ workspace: UnsafeMutableRawPointer?
+  ) throws { try check(run(handle, inputs, outputs, workspace), what) }
 }
 
 extension Graph {
@@ -62,7 +109,10 @@ struct OpSpecification {
   let precision: Precision
   let label: String
 
-  func withDescription<T>(packed: UInt64, _ body: (UnsafePointer<xfer_op_desc>) throws -> T) rethrows -> T {
+  /// - Parameters:
+  ///   - packed: inputs that come as the backend packed them, as bits.
+  ///   - way: which of the backend's ways to do the op is meant.
+  func withDescription<T>(packed: UInt64, way: Int = 0, _ body: (UnsafePointer<xfer_op_desc>) throws -> T) rethrows -> T {
     let (ins, outs) = (inputs.map(\.c), outputs.map(\.c))
     return try ins.withUnsafeBufferPointer { ins in
       try outs.withUnsafeBufferPointer { outs in
@@ -70,7 +120,7 @@ struct OpSpecification {
           var desc = xfer_op_desc(
             struct_size: MemoryLayout<xfer_op_desc>.size, op: kind.rawValue, n_inputs: UInt32(ins.count), n_outputs: UInt32(outs.count),
             inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed,
-            precision: precision.rawValue)
+            precision: precision.rawValue, variant: UInt64(way))
           return try body(&desc)
         }
       }

@@ -7,10 +7,10 @@ extension Graph {
     let constant = constantValues(plastic: plastic)
     fuseResiduals(kept, constant)
     fuseActivations(kept, constant)
-    try fuseSeparable(kept, constant) { merged, pointwise in
-      let (whole, half) = (specification(merged, constant: constant), specification(pointwise, constant: constant))
-      let backend = try half.choose(among: backends)
-      return whole.isPreferred(by: backend)
+    try fuseSeparable(kept, constant) { merged, parts in
+      let (whole, halves) = (specification(merged, constant: constant), parts.map { specification($0, constant: constant) })
+      guard let backend = try halves.last?.choose(among: backends), whole.isPreferred(by: backend) else { return false }
+      return try Tuner.shared.merges(whole, halves, among: backends)
     }
   }
 

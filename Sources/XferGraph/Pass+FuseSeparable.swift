@@ -5,9 +5,9 @@ extension Graph {
   /// depthwise convolution → 1×1 convolution, with a rectifier before it: one op, where a backend prefers that and nothing else reads what
   /// lies between. Chen et al. 2017 and every network of separable convolutions since; the tensor between is as large as the input.
   ///
-  /// - Parameter isPreferred: whether the op would go to a backend that prefers it, the one that would run the 1×1 convolution too.
+  /// - Parameter isPreferred: whether the merged op is better than its parts, the 1×1 convolution last.
   func fuseSeparable(
-    _ kept: Set<ValueID>, _ constant: Set<ValueID>, isPreferred: (_ merged: Node, _ pointwise: Node) throws -> Bool
+    _ kept: Set<ValueID>, _ constant: Set<ValueID>, isPreferred: (_ merged: Node, _ parts: [Node]) throws -> Bool
   ) rethrows {
     let consumers = consumers()
     let producers = producers()
@@ -42,7 +42,7 @@ extension Graph {
       merged.attributes = .separable(attributes)
       merged.inputs = [image, half.inputs[1], node.inputs[1]] + half.inputs.dropFirst(2) + node.inputs.dropFirst(2)
       merged.fusedFrom = (rectifier.flatMap { place[$0].map { [$0.label] } } ?? []) + half.fusedFrom + [half.label] + node.fusedFrom
-      guard try isPreferred(merged, node) else { continue }
+      guard try isPreferred(merged, [rectifier.flatMap { place[$0] }, half, node].compactMap { $0 }) else { continue }
       if let rectifier { place[rectifier] = nil }
       place[halfIndex] = nil
       place[index] = merged

@@ -18,6 +18,8 @@ public final class Plan {
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
     public var kept: [ValueID] = []
+    /// Bytes that intermediate values and workspace may take; nil for what is fastest.
+    public var memoryBudget: Int?
     public init() {}
   }
 
@@ -56,37 +58,27 @@ public final class Plan {
   private let written: [Variable]
   private let fixed: [Variable]
 
+  /// The passes run on `graph` itself, or, with a budget, on copies of it.
+  /// - Throws: `XFER_E_OUT_OF_MEMORY` where no way to run keeps within the budget.
   public init(_ graph: Graph, options: Options) throws {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
-    try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
-    graph.recompute(keeping: kept)
     let backends = try Backend.ordered(preferring: options.backend)
-    try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
-    let constant = graph.constantValues(plastic: plastic)
-    let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
-    constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)
-    self.graph = graph
-    self.kept = kept
+    try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
+    let draft = try PlanDraft.within(options.memoryBudget, graph, plastic: plastic, kept: kept, backends: backends)
+    let graph = draft.graph
+    (self.graph, self.kept, constants, memory, workspaceBytes) = (graph, kept, draft.constants, draft.memory, draft.workspace)
     arena = options.arena ?? Arena()
-
     var slots = 0
-    var workspace = 0
     var steps: [Step] = []
-    for node in running {
-      let kernel = try constants.prepare(node)
+    for (node, kernel) in draft.steps {
       steps.append(Step(node: node, kernel: kernel, slot: slots))
       slots += node.inputs.count + node.outputs.count
-      workspace = max(workspace, kernel.workspace)
     }
     self.steps = steps
     launches = steps.map {
       Launch(kernel: $0.kernel, inputs: $0.slot, outputs: $0.slot + $0.node.inputs.count, isBackward: $0.node.phase == .backward)
     }
-    memory = MemoryPlan(
-      graph, nodes: running,
-      stored: { value in if case .node = graph.values[value.index].source { !constant.contains(value) } else { false } }, kept: kept)
-    workspaceBytes = workspace
     pointers = .allocate(capacity: max(slots, 1))
     pointers.initialize(repeating: nil)
     variables = graph.values.compactMap { if case .variable(let variable) = $0.source { variable } else { nil } }
@@ -100,6 +92,9 @@ public final class Plan {
 
   /// Bytes of intermediate values and workspace.
   public var peakBytes: Int { memory.bytes + workspaceBytes + 64 }
+
+  /// Bytes of what was folded and packed from weights, some of which other plans may share.
+  public var constantBytes: Int { constants.bytes }
 
   /// How many of a batch's `rows` samples are best run at a time where each is computed for itself: so many that their intermediate values
   /// take no more than what the caches of the cores hold anyway. Kernels give a sample the same bits in every batch.

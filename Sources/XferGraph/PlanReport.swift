@@ -30,27 +30,32 @@ extension Plan {
 }
 
 extension Graph {
-  func flops(_ node: Node) -> Double {
-    func count(_ value: ValueID) -> Double { Double(description(value).count) }
-    switch node.kind {
+  func flops(_ node: Node) -> Double { specification(node, constant: []).flops }
+}
+
+extension OpSpecification {
+  /// Multiplications and additions.
+  var flops: Double {
+    func count(_ value: TensorDescription) -> Double { Double(value.count) }
+    switch kind {
     case .matmul:
-      let inner = shape(node.inputs[0])[shape(node.inputs[0]).count - (node.attributes.transposedA ? 2 : 1)]
-      return 2 * count(node.outputs[0]) * Double(inner)
+      let shape = inputs[0].shape
+      return 2 * count(outputs[0]) * Double(shape[shape.count - (attributes.transposedA ? 2 : 1)])
     case .conv2D, .depthwiseConv2D:
-      let k = shape(node.inputs[1])
-      return 2 * count(node.outputs[0]) * Double(k[0] * k[1] * (node.kind == .conv2D ? k[2] : 1))
+      let k = inputs[1].shape
+      return 2 * count(outputs[0]) * Double(k[0] * k[1] * (kind == .conv2D ? k[2] : 1))
     case .conv2DBackwardInput, .depthwiseConv2DBackwardInput:
-      let k = shape(node.inputs[1])
-      return 2 * count(node.inputs[0]) * Double(k[0] * k[1] * (node.kind == .conv2DBackwardInput ? k[2] : 1))
+      let k = inputs[1].shape
+      return 2 * count(inputs[0]) * Double(k[0] * k[1] * (kind == .conv2DBackwardInput ? k[2] : 1))
     case .conv2DBackwardKernel, .depthwiseConv2DBackwardKernel:
-      let k = shape(node.outputs[0])
-      return 2 * count(node.inputs[1]) * Double(k[0] * k[1] * (node.kind == .conv2DBackwardKernel ? k[2] : 1))
+      let k = outputs[0].shape
+      return 2 * count(inputs[1]) * Double(k[0] * k[1] * (kind == .conv2DBackwardKernel ? k[2] : 1))
     case .separableConv2D:
-      let (window, k) = (shape(node.inputs[1]), shape(node.inputs[2]))
-      return 2 * count(node.outputs[0]) / Double(k[3]) * Double(k[2]) * Double(window[0] * window[1] + k[3])
-    case .adam: return 10 * count(node.outputs[0])
-    case .scaleShift, .sgd, .lerp: return 2 * count(node.outputs[0])
-    default: return node.outputs.first.map(count) ?? 0
+      let (window, k) = (inputs[1].shape, inputs[2].shape)
+      return 2 * count(outputs[0]) / Double(k[3]) * Double(k[2]) * Double(window[0] * window[1] + k[3])
+    case .adam: return 10 * count(outputs[0])
+    case .scaleShift, .sgd, .lerp: return 2 * count(outputs[0])
+    default: return outputs.first.map(count) ?? 0
     }
   }
 }

@@ -19,13 +19,7 @@ func printJSON(_ value: JSONValue) { print(value.text(pretty: true)) }
 func note(_ text: String) { writeError(text + "\n") }
 
 /// Writes a text file, in full or not at all.
-func writeText(_ text: String, to path: String) throws {
-  try AtomicFile.replace(path) { temporary in
-    guard let file = fopen(temporary, "we") else { throw XferError.io("\(path) cannot be written: \(String(cString: strerror(errno)))") }
-    let written = fputs(text, file) >= 0
-    guard fclose(file) == 0, written else { throw XferError.io("\(path) cannot be written: \(String(cString: strerror(errno)))") }
-  }
-}
+func writeText(_ text: String, to path: String) throws { try AtomicFile.write(text, to: path) }
 
 /// Says before a long run, not after it, that a file could not be written.
 func checkWritable(_ path: String?, _ option: String) throws {
@@ -41,12 +35,6 @@ func peakResidentBytes() -> Int {
   var usage = rusage()
   getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
   return usage.ru_maxrss * 1024
-}
-
-func monotonicSeconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }
 
 /// Lines of a table with equally wide columns; `right` names the columns of numbers.

@@ -64,6 +64,12 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "where"))
   var cache = CacheChoice.memory
 
+  @Option(
+    help: ArgumentHelp(
+      "The most memory a training step may take, such as 1GB: what does not fit is computed twice. The numbers are the same.",
+      valueName: "size"))
+  var memoryBudget: ByteCount?
+
   @OptionGroup var runtime: RuntimeOptions
 
   @Option(help: ArgumentHelp("Where to save the model (.keras); the class names are in it.", valueName: "file"))

@@ -37,6 +37,7 @@ struct TrainingRun {
     var phases = PhaseOptions()
     phases.fit.verbose = 1
     phases.fit.cache = options.cache.caching
+    phases.fit.memoryBudget = options.memoryBudget?.bytes
     phases.fit.validation = InterruptibleDataset(network.validation)
     phases.checkpoint = options.checkpointFile
     phases.saveFrequency = options.checkpointBatches

@@ -112,6 +112,7 @@ int main(void) {
   REFUSES(xfer_model, net.head, xfer_model_predict(h, x, 0, &out_tensor));
   REFUSES(xfer_tensor, weight, xfer_model_predict(net.model, h, 0, &out_tensor));
   REFUSES(xfer_model, net.head, xfer_plan_report(h, 1, 0, text, room, &length));
+  REFUSES(xfer_model, net.head, xfer_model_forecast(h, 8, 4, NULL, text, room, &length));
 
   REFUSES(xfer_optimizer, x, xfer_optimizer_config(h, text, room, &length));
   REFUSES(xfer_optimizer, x, xfer_optimizer_get_learning_rate(h, &number));

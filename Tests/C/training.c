@@ -197,6 +197,8 @@ static void mistakes(void) {
   OK(xfer_plan_report(net.model, 4, 1, NULL, 0, &length));
   FAILS(xfer_plan_report(net.model, -4, 0, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "-4");
   FAILS(xfer_plan_report(net.model, 4, 5, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "5 was given");
+  FAILS(xfer_model_forecast(net.model, 0, 4, NULL, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "0 and 4 were given");
+  FAILS(xfer_model_forecast(net.model, 8, 4, "none,some", NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "'some' was given");
 
   xfer_history *none = NULL;
   xfer_fit_options options = {.struct_size = sizeof options};
@@ -204,6 +206,12 @@ static void mistakes(void) {
   FAILS(xfer_trainer_fit(trainer, &options, &none), XFER_E_INVALID_HANDLE, "options.dataset is NULL");
   options.x = x;
   FAILS(xfer_trainer_fit(trainer, &options, &none), XFER_E_INVALID_HANDLE, "options.y is NULL");
+  options.y = y;
+  options.memory_budget = -1;
+  FAILS(xfer_trainer_fit(trainer, &options, &none), XFER_E_INVALID_ARGUMENT, "-1 was given");
+  options.memory_budget = 100;
+  FAILS(xfer_trainer_fit(trainer, &options, &none), XFER_E_OUT_OF_MEMORY, "memory_budget");
+  options.memory_budget = 0;
   options.y = fewer;
   FAILS(xfer_trainer_fit(trainer, &options, &none), XFER_E_SHAPE, "6 samples");
   options.validation_split = 0.5;

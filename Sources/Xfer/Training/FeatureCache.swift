@@ -183,6 +183,9 @@ final class FeatureCache {
     return try step.cut.map { try step.plan.read($0) }
   }
 
+  /// The plan of the frozen part for so many samples.
+  func plan(_ count: Int) throws -> Plan { try plan(model.takeUnretainedValue(), count).plan }
+
   private func plan(_ model: Model, _ count: Int) throws -> (plan: Plan, inputs: [ValueID], cut: [ValueID]) {
     let step = try plans[count] ?? makePlan(model, count)
     plans[count] = step

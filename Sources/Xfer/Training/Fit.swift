@@ -35,6 +35,9 @@ public struct FitOptions {
   public var recompileStale = false
   /// Where the outputs of the frozen part are kept; they are the same in every epoch.
   public var cache = FeatureCaching.memory()
+  /// Bytes that a training step may take with the weights, the optimizer's state and the intermediate values; nil for what is fastest. What does not
+  /// fit is computed twice in place of being kept; the numbers are the same. The cache of the frozen part has a budget of its own.
+  public var memoryBudget: Int?
   /// In the order in which they are called.
   public var callbacks: [Callback] = []
   /// Hears of the first five events, after the callbacks. Return false to stop after this event.
@@ -49,6 +52,7 @@ public struct FitOptions {
     for (name, value) in [("steps_per_epoch", stepsPerEpoch), ("validation_steps", validationSteps)] {
       if let value, value < 1 { throw XferError.invalid("\(name) is to be above 0, \(value) was given") }
     }
+    if let memoryBudget, memoryBudget < 1 { throw XferError.invalid("memory_budget is to be above 0, \(memoryBudget) was given") }
     if case .every(let count) = validationFrequency, count < 1 {
       throw XferError.invalid("validation_freq is to be above 0 or a list of epochs, \(count) was given")
     }
@@ -67,7 +71,11 @@ extension Trainer {
     depth += 1
     defer { depth -= 1 }
     try keepFeatures(options.cache)
-    defer { forgetFeatures() }
+    memoryBudget = options.memoryBudget
+    defer {
+      forgetFeatures()
+      memoryBudget = nil
+    }
     try lint()
     let weighted: any Dataset = options.classWeight.map { ClassWeighted(data, $0) } ?? data
     let feed = EpochFeed(weighted, steps: options.stepsPerEpoch)
@@ -195,10 +203,4 @@ extension Model {
   }
   public func trainOnBatch(_ batch: Batch) throws -> Logs { try compiled().trainOnBatch(batch) }
   public func testOnBatch(_ batch: Batch) throws -> Logs { try compiled().testOnBatch(batch) }
-}
-
-func monotonicSeconds() -> Double {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
 }

@@ -30,6 +30,7 @@ public final class Trainer {
     var settings = Layer.settingsGeneration
     /// Which kind of step the optimizer takes next.
     var update: OptimizerVariant?
+    var memoryBudget: Int?
   }
   private struct Step {
     let plan: Plan
@@ -56,6 +57,8 @@ public final class Trainer {
   private var cache: FeatureCache?
   private let cancelled = Atomic<Bool>(false)
   private var servesEvaluation = false
+  /// Of the running `fit`.
+  var memoryBudget: Int?
   /// Calls of fit and evaluate within each other.
   var depth = 0
 
@@ -138,7 +141,7 @@ public final class Trainer {
     let key = Key(
       cut: cache != nil, inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
       weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration,
-      update: training ? optimizer.variant : nil)
+      update: training ? optimizer.variant : nil, memoryBudget: training ? memoryBudget : nil)
     let step = try steps[key] ?? makeStep(key)
     steps[key] = step
     var inputs = Array(zip(step.inputs, batch.inputs))
@@ -231,6 +234,7 @@ public final class Trainer {
       }
       try step.finish()
       options.plastic = trainableWeights
+      options.memoryBudget = try key.memoryBudget.map(intermediateBytes)
     }
     try lintThreshold(
       zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
@@ -239,8 +243,27 @@ public final class Trainer {
       losses: losses, total: penalized, predictionShapes: predictions.map { graph.shape($0) })
   }
 
+  /// What a memory budget leaves for the values of a step.
+  private func intermediateBytes(_ budget: Int) throws -> Int {
+    let fixed = try fixedBytes
+    guard fixed < budget else {
+      throw XferError(
+        XFER_E_OUT_OF_MEMORY, "memory_budget: weights and optimizer take \(fixed / 1_000_000) MB by themselves, \(budget / 1_000_000) MB were given")
+    }
+    return budget - fixed
+  }
+
+  /// Bytes of all weights and of what the optimizer keeps beside them.
+  var fixedBytes: Int {
+    get throws {
+      try model.weights.reduce(0) { $0 + $1.tensor.byteCount } + optimizer.stateVariables.reduce(0) { $0 + $1.tensor.byteCount }
+    }
+  }
+
   /// What a training step of this batch size would run.
-  func plan(batchSize: Int) throws -> Plan {
+  func plan(batchSize: Int) throws -> Plan { try makeStep(key(batchSize: batchSize)).plan }
+
+  private func key(batchSize: Int) throws -> Key {
     let model = try model
     let inputs = model.inputs.map { TensorDescription([batchSize] + $0.shape.dropFirst().map { $0 ?? 1 }, $0.dtype) }
     let targets = zip(outputs, model.outputs).map { output, symbol -> TensorDescription? in
@@ -249,9 +272,9 @@ public final class Trainer {
       let row = loss.targetDType == .int32 ? [] : symbol.shape.dropFirst().map { $0 ?? 1 }
       return TensorDescription([batchSize] + row, loss.targetDType)
     }
-    return try makeStep(
-      Key(inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration)
-    ).plan
+    return Key(
+      inputs: inputs, targets: targets, weights: outputs.map { _ in nil }, training: true, backend: Backend.choiceGeneration,
+      memoryBudget: memoryBudget)
   }
 
   // MARK: The frozen part
@@ -267,6 +290,18 @@ public final class Trainer {
   }
 
   func forgetFeatures() { cache = nil }
+
+  /// The two plans that share a training step when the frozen part's outputs are kept: the frozen part for `rows` samples at a time, and the rest for a
+  /// batch of kept rows of `rowBytes`. Nil where nothing is worth keeping.
+  func cachedPlans(batchSize: Int) throws -> (prefix: Plan, rows: Int, rest: Plan, rowBytes: Int)? {
+    try keepFeatures(.memory())
+    defer { forgetFeatures() }
+    guard let cache else { return nil }
+    let rows = try cache.plan(batchSize).rowsAtATime(of: batchSize)
+    var key = try self.key(batchSize: batchSize)
+    (key.cut, key.inputs) = (true, cache.prefix.counts.map { TensorDescription([batchSize, $0]) })
+    return (try cache.plan(rows), rows, try makeStep(key).plan, cache.store.rowBytes)
+  }
 
   /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.
   func features(training: Bool) throws -> FeatureCache? {

@@ -91,20 +91,3 @@ struct BatchCounter {
     return true
   }
 }
-
-/// Makes the folders a file lies in.
-func makeFolders(for file: String) throws {
-  guard let slash = file.lastIndex(of: "/"), slash != file.startIndex else { return }
-  try makeFolder(String(file[..<slash]))
-}
-
-/// Makes a folder and those above it.
-func makeFolder(_ path: String) throws {
-  var status = stat()
-  if stat(path, &status) == 0 {
-    guard status.st_mode & S_IFMT == S_IFDIR else { throw XferError.io("\(path) is there and is no folder") }
-    return
-  }
-  try makeFolders(for: path)
-  guard mkdir(path, 0o777) == 0 || errno == EEXIST else { throw systemError(path, "cannot be made") }
-}

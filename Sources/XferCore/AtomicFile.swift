@@ -1,5 +1,4 @@
 import Glibc
-import XferCore
 
 /// Files that are there in full or not at all.
 public enum AtomicFile {
@@ -32,8 +31,19 @@ public enum AtomicFile {
     try? sync(folder, O_RDONLY | O_DIRECTORY, for: path)
   }
 
+  /// Replaces a file by text.
+  public static func write(_ text: String, to path: String) throws {
+    try replace(path) { temporary in
+      let file = open(temporary, O_WRONLY | O_TRUNC | O_CLOEXEC)
+      guard file >= 0 else { throw systemError(path, "cannot be written") }
+      defer { close(file) }
+      var text = text
+      try text.withUTF8 { try writeAll(file, UnsafeRawBufferPointer($0), path: path) }
+    }
+  }
+
   /// Removes what processes that were killed while they wrote this file left behind. Not for files that others may be writing.
-  static func removeLeftovers(of path: String) {
+  public static func removeLeftovers(of path: String) {
     let target = resolved(path)
     let slash = target.lastIndex(of: "/")
     let folder = slash.map { String(target[...$0]) } ?? "./"
@@ -85,14 +95,14 @@ public enum AtomicFile {
 }
 
 /// The error for a system call on `path` that just failed, with the system's reason.
-func systemError(_ path: String, _ what: String) -> XferError {
+public func systemError(_ path: String, _ what: String) -> XferError {
   let code = errno
   let message = "\(path) \(what): \(String(cString: strerror(code)))"
   return code == ENOENT || code == ENOTDIR ? XferError.notFound(message) : XferError.io(message)
 }
 
 /// Writes all bytes to an open file.
-func writeAll(_ file: Int32, _ bytes: UnsafeRawBufferPointer, path: String) throws {
+public func writeAll(_ file: Int32, _ bytes: UnsafeRawBufferPointer, path: String) throws {
   var rest = bytes
   while !rest.isEmpty {
     let count = write(file, rest.baseAddress, rest.count)

@@ -1,0 +1,98 @@
+public import XferCore
+public import XferGraph
+
+/// What an epoch of training will cost with a base thawed to some depth, before it is run.
+///
+/// Times are those of the ops, each measured on its own with the present threads, backend and precision; reading samples, decoding images and
+/// validation are not in them. The first call measures for some seconds.
+///
+/// ```swift
+/// for cost in try model.forecast(images: 2000, batchSize: 32) { print(cost.unfreeze.text, cost.uncached.seconds) }
+/// ```
+public struct TrainingForecast: Sendable {
+  /// An epoch, or as much of one as its name says.
+  public struct Epoch: Sendable {
+    /// Multiplications and additions.
+    public let flops: Double
+    public let seconds: Double
+  }
+
+  /// Which layers of the base are trained.
+  public let unfreeze: UnfreezeDepth
+  public let trainedParameters: Int
+  /// Every epoch, when nothing is kept of the frozen part.
+  public let uncached: Epoch
+  /// The most bytes that training takes then: weights, optimizer state, constants made of frozen weights, intermediate values, two batches.
+  public let uncachedBytes: Int
+  /// The first epoch and each later one, when the frozen part's outputs are kept in memory; nil where there is no frozen part worth it.
+  public let cached: (first: Epoch, later: Epoch)?
+  /// The same with the cache, which is in it.
+  public let cachedBytes: Int?
+
+  /// {"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":null or {"first":{…},"later":{…},"bytes"}}.
+  public var json: JSONValue {
+    func object(_ epoch: Epoch) -> [String: JSONValue] { ["flops": .double(epoch.flops), "seconds": .double(epoch.seconds)] }
+    let kept: JSONValue? = cached.map { first, later in
+      ["first": .object(object(first)), "later": .object(object(later)), "bytes": .int(cachedBytes ?? 0)]
+    }
+    return [
+      "unfreeze": .string(unfreeze.text), "trained_parameters": .int(trainedParameters),
+      "uncached": .object(object(uncached).merging(["bytes": .int(uncachedBytes)]) { $1 }), "cached": kept ?? .null,
+    ]
+  }
+}
+
+extension Model {
+  /// The cost of an epoch for each depth to which the base of this compiled model may be thawed. Flags, weights and the optimizer stay as they are.
+  ///
+  /// - Parameters:
+  ///   - images: samples of an epoch.
+  ///   - depths: nil for none, the last 10, 33 and 67 percent, and all.
+  /// - Throws: `XFER_E_NOT_COMPILED`; `XFER_E_INVALID_ARGUMENT` where the model has no nested model that could be the base.
+  public func forecast(images: Int, batchSize: Int, depths: [UnfreezeDepth]? = nil) throws -> [TrainingForecast] {
+    guard images > 0, batchSize > 0 else {
+      throw XferError.invalid("images and batch_size are to be above 0, \(images) and \(batchSize) were given")
+    }
+    let trainer = try compiled()
+    let base = try PretrainedBase(of: self, base: nil, head: nil)
+    let flags = allLayers.map { ($0, $0.trainable) }
+    // A model's flag is that of its layers too, which come behind it and get their own back.
+    defer { for (layer, flag) in flags { layer.trainable = flag } }
+    return try (depths ?? [.none, .lastPercent(10), .lastPercent(33), .lastPercent(67), .all]).map { depth in
+      try base.unfreeze(depth)
+      let optimizer = try Optimizer.make(type(of: trainer.optimizer).className, config: trainer.optimizer.config)
+      return try Trainer(model: self, optimizer: optimizer, outputs: trainer.outputs).forecast(
+        depth, images: images, batchSize: min(batchSize, images))
+    }
+  }
+}
+
+extension Trainer {
+  fileprivate func forecast(_ depth: UnfreezeDepth, images: Int, batchSize: Int) throws -> TrainingForecast {
+    let steps = Double(images) / Double(batchSize)
+    func epoch(_ plans: [(plan: Plan, runs: Double)]) throws -> TrainingForecast.Epoch {
+      try TrainingForecast.Epoch(
+        flops: plans.reduce(0) { $0 + $1.plan.flops * $1.runs },
+        seconds: plans.reduce(0) { try $0 + $1.plan.forecastSeconds() * $1.runs })
+    }
+    let model = try model
+    let batches = 2 * batchSize * model.inputs.reduce(0) { $0 + $1.shape.dropFirst().reduce(4) { $0 * ($1 ?? 1) } }
+    let whole = try plan(batchSize: batchSize)
+    let fixed = try fixedBytes + batches
+    let uncached = try epoch([(whole, steps)])
+    let uncachedBytes = fixed + whole.peakBytes + whole.constantBytes
+
+    guard let parts = try cachedPlans(batchSize: batchSize) else {
+      return TrainingForecast(
+        unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,
+        cached: nil, cachedBytes: nil)
+    }
+    let later = try epoch([(parts.rest, steps)])
+    let first = try epoch([(parts.rest, steps), (parts.prefix, steps * Double(batchSize) / Double(parts.rows))])
+    return TrainingForecast(
+      unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,
+      cached: (first, later),
+      cachedBytes: fixed + parts.prefix.peakBytes + parts.prefix.constantBytes + parts.rest.peakBytes + parts.rest.constantBytes
+        + images * parts.rowBytes)
+  }
+}

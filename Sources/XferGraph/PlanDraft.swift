@@ -1,0 +1,45 @@
+import CXfer
+import XferCore
+
+/// What the passes behind the folding of frozen normalization make of a graph: nodes with their kernels, and the places of their values.
+struct PlanDraft {
+  let graph: Graph
+  let constants: ConstantFolder
+  let steps: [(node: Node, kernel: Kernel)]
+  let memory: MemoryPlan
+  let workspace: Int
+
+  /// - Parameter segments: see ``Graph/recompute(keeping:segments:)``.
+  init(_ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], segments: Int) throws {
+    graph.recompute(keeping: kept, segments: segments)
+    try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
+    let constant = graph.constantValues(plastic: plastic)
+    let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
+    let constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)
+    steps = try running.map { ($0, try constants.prepare($0)) }
+    workspace = steps.reduce(0) { max($0, $1.kernel.workspace) }
+    memory = MemoryPlan(
+      graph, nodes: running,
+      stored: { value in if case .node = graph.values[value.index].source { !constant.contains(value) } else { false } }, kept: kept)
+    (self.graph, self.constants) = (graph, constants)
+  }
+
+  /// The draft that computes least twice among those within `budget` bytes.
+  static func within(
+    _ budget: Int?, _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend]
+  ) throws -> PlanDraft {
+    guard let budget else { return try PlanDraft(graph, plastic: plastic, kept: kept, backends: backends, segments: 1) }
+    var least = Int.max
+    for segments in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
+      let draft = try PlanDraft(graph.copy(), plastic: plastic, kept: kept, backends: backends, segments: segments)
+      let bytes = draft.memory.bytes + draft.workspace
+      if bytes <= budget { return draft }
+      least = min(least, bytes)
+    }
+    throw XferError(
+      XFER_E_OUT_OF_MEMORY,
+      "a step takes \(megabytes(least)) of intermediate values at least, the memory budget leaves \(megabytes(max(budget, 0))) for them: a smaller batch takes less")
+  }
+
+  private static func megabytes(_ bytes: Int) -> String { "\((bytes + 500_000) / 1_000_000) MB" }
+}

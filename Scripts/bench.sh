@@ -17,3 +17,4 @@ read -ra flags < <(pkg-config --cflags --libs xfer)
 cc -O2 -std=gnu11 -o "$work/ffi" Benchmarks/ffi/bench_ffi.c "${flags[@]}" $(pkg-config --libs libffi) -lm
 LD_LIBRARY_PATH="$tree/lib" "$work/ffi"
 PYTHONPATH="$tree/python" .venv/bin/python Benchmarks/training/head.py
+PYTHONPATH="$tree/python" .venv/bin/python Benchmarks/training/start.py

@@ -289,7 +289,7 @@ import XferGraph
     options.fit.verbose = 0
     let history = try model.fit(data, phases: plan, options: options)
     #expect(history.phases.map(\.trainedParameters) == [5, 5 + (5 + 2 * (6 + 5)) + (4 + 2 * (5 + 4))])
-    #expect(history.phases.allSatisfy(\.isAudited))
+    #expect(history.phases.allSatisfy { $0.isAudited })
     for (weight, before) in kernels { #expect((weight.values == before) == (weight.name == "kernel"), "\(weight.path)") }
     #expect(base.weights.filter { $0.name == "lora_kernel_b" }.allSatisfy { $0.values.contains { $0 != 0 } })
     // The same plan goes on with the same matrices; another rank is refused before anything is trained.

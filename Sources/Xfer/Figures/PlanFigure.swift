@@ -8,10 +8,12 @@ struct PlanFigure {
   let boxes: PlanBoxes
   let showShapes: Bool
   let peakBytes: Int
+  /// Whether the plan is one of a training step.
+  let isTraining: Bool
   private let layout: PlanLayout
 
-  init(title: String, _ boxes: PlanBoxes, showShapes: Bool, peakBytes: Int) {
-    (self.title, self.boxes, self.showShapes, self.peakBytes) = (title, boxes, showShapes, peakBytes)
+  init(title: String, _ boxes: PlanBoxes, showShapes: Bool, peakBytes: Int, isTraining: Bool) {
+    (self.title, self.boxes, self.showShapes, self.peakBytes, self.isTraining) = (title, boxes, showShapes, peakBytes, isTraining)
     layout = PlanLayout(boxes.inputs, rowLimit: 34)
   }
 
@@ -36,12 +38,12 @@ struct PlanFigure {
     }
   }
 
-  private static func label(_ state: PlanBoxes.State) -> String {
+  private func label(_ state: PlanBoxes.State) -> String {
     switch state {
     case .plain: "no weights"
     case .frozen: "frozen"
     case .cached: "frozen, run once a sample"
-    case .trained: "trained"
+    case .trained: isTraining ? "trained" : "trainable"
     }
   }
 
@@ -68,13 +70,15 @@ struct PlanFigure {
 
   var svg: String {
     let starts = columnStarts
-    let width = max((starts.last ?? 0) + Self.margin - Self.gutter, 900)
+    let (header, headerEnd) = header
+    let width = max((starts.last ?? 0) - Self.gutter, headerEnd) + Self.margin
     let lines = layout.edges.map { line($0, starts) }
     let drawn = boxes.boxes.indices.map { draw($0, corner($0, starts)) }
     return SVG.document(width: width, height: height, title: title, ([header] + lines + drawn).joined(separator: "\n"))
   }
 
-  private var header: String {
+  /// Title, legend and sums, and where they end on the right.
+  private var header: (svg: String, end: Double) {
     var parts = [
       "<defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"6\" refY=\"4\" markerWidth=\"6\" markerHeight=\"6\" orient=\"auto\">"
         + "<path d=\"M 0 0 L 8 4 L 0 8 z\" fill=\"#8c959f\"/></marker></defs>", SVG.heading(title, x: Self.margin),
@@ -90,7 +94,7 @@ struct PlanFigure {
       guard count > 0 else { continue }
       let (fill, line) = Self.colours(state)
       entry(
-        "\(Self.label(state)): \(count), \(Self.flops(cost.flops))",
+        "\(label(state)): \(count), \(Self.flops(cost.flops))",
         swatch:
           "<rect x=\"\(SVG.number(x))\" y=\"42\" width=\"16\" height=\"14\" rx=\"3\" fill=\"\(fill)\" stroke=\"\(line)\" stroke-width=\"1.5\"/>"
       )
@@ -106,7 +110,7 @@ struct PlanFigure {
     var sum = "forward \(Self.flops(forward.flops)), \(Self.bytes(forward.bytes))"
     if back.flops > 0 { sum += "  ·  backward and updates \(Self.flops(back.flops)), \(Self.bytes(back.bytes))" }
     parts.append(SVG.text(sum + "  ·  intermediate values take \(Self.bytes(peakBytes))", x: Self.margin, y: 78))
-    return parts.joined(separator: "\n")
+    return (parts.joined(separator: "\n"), max(x, Self.margin + 6.3 * Double(sum.count + 40)))
   }
 
   private func draw(_ index: Int, _ corner: (x: Double, y: Double)) -> String {
@@ -132,13 +136,12 @@ struct PlanFigure {
       parts.append(SVG.text("+\(box.fusedFrom.count)", x: x + Self.boxWidth - 10, y: y + 18, anchor: "end", colour: Self.purple))
     }
     let op = box.ops.count > 1 ? "\(box.ops[0]) and \(box.ops.count - 1) more" : box.ops.first ?? ""
-    parts.append(SVG.text(Self.fitting("\(op)  ·  \(box.backends.joined(separator: ", "))", 35), x: left, y: y + 36))
-    let amount = Self.flops(box.cost.flops)
+    let right = x + Self.boxWidth - 10
+    parts.append(SVG.text(Self.fitting("\(op)  ·  \(box.backends.joined(separator: ", "))", 24), x: left, y: y + 36))
+    parts.append(SVG.text(Self.flops(box.cost.flops), x: right, y: y + 36, anchor: "end"))
     if showShapes {
-      parts.append(SVG.text("\(box.shape.map(String.init).joined(separator: "×"))", x: left, y: y + 52))
-      parts.append(SVG.text("\(amount), \(Self.bytes(box.cost.bytes))", x: x + Self.boxWidth - 10, y: y + 52, anchor: "end"))
-    } else {
-      parts.append(SVG.text(amount, x: x + Self.boxWidth - 10, y: y + 36, anchor: "end"))
+      parts.append(SVG.text(box.shape.map(String.init).joined(separator: "×"), x: left, y: y + 52))
+      parts.append(SVG.text(Self.bytes(box.cost.bytes), x: right, y: y + 52, anchor: "end"))
     }
     return (parts + ["</g>"]).joined(separator: "\n")
   }
@@ -149,7 +152,7 @@ struct PlanFigure {
       box.layer.isEmpty ? "loss" : box.layer, "\(box.ops.joined(separator: ", ")) by \(box.backends.joined(separator: ", "))",
       "output \(box.shape.map(String.init).joined(separator: "×"))",
       "\(Self.flops(box.cost.flops)), \(Self.bytes(box.cost.bytes)) read and written",
-      Self.label(box.state),
+      label(box.state),
     ]
     if box.training.flops > 0 {
       lines.append("backward and updates: \(Self.flops(box.training.flops)), \(Self.bytes(box.training.bytes))")

@@ -77,20 +77,23 @@ struct PlanLayout {
     return lanes
   }
 
-  /// The first row of each column: columns end where the fewest lines cross.
+  /// The first row of each column: columns end where the fewest boxes above are still read below.
   private static func columnStarts(_ edges: [Edge], _ ranks: [Int], _ limit: Int) -> [Int] {
     let count = (ranks.max() ?? 0) + 1
     let columns = max(1, (count + limit - 1) / limit)
+    /// How many boxes above each row are read by one in it or below.
     var crossing = [Int](repeating: 0, count: count)
-    for edge in edges where ranks[edge.from] < ranks[edge.to] { for row in ranks[edge.from] + 1...ranks[edge.to] { crossing[row] += 1 } }
+    let ends = Dictionary(edges.map { ($0.from, ranks[$0.to]) }, uniquingKeysWith: max)
+    for (box, end) in ends { for row in ranks[box] + 1...end { crossing[row] += 1 } }
     var starts = [0]
-    for column in 1..<max(columns, 1) where columns > 1 {
+    for column in 1..<columns {
       let wanted = count * column / columns
       let slack = max(1, limit / 4)
       let last = starts[starts.count - 1]
+      guard last + 1 < count else { break }
       let candidates = (max(last + 1, wanted - slack)...max(last + 1, min(count - 1, wanted + slack)))
       let best = candidates.min { (crossing[$0], abs($0 - wanted)) < (crossing[$1], abs($1 - wanted)) } ?? wanted
-      if best < count { starts.append(best) }
+      starts.append(best)
     }
     return starts
   }

@@ -162,11 +162,9 @@ enum ModelDelta {
     guard weights.count == entries.count else {
       throw XferError.format("\(path) is damaged: it lists \(entries.count) of \(weights.count) weights")
     }
-    let source = WeightKeys.of(base)
-    let exact = Dictionary(source.map { ($0.key, $0.variable) }) { first, _ in first }
-    let plain = Dictionary(zip(WeightKeys.plain(source.map(\.key)), source.map(\.variable))) { first, _ in first }
-    for ((entry, weight), name) in zip(zip(entries, weights), WeightKeys.plain(entries.map(\.key))) where entry.digest != nil {
-      guard let found = exact[entry.key] ?? plain[name], found.shape == weight.variable.shape else {
+    let sources = pretrained(entries, base)
+    for (index, (entry, weight)) in zip(entries, weights).enumerated() where entry.digest != nil {
+      guard let found = sources[index], found.shape == weight.variable.shape else {
         throw XferError.shape("\(path) was made from another base: '\(base.name)' has no '\(entry.key)' of shape \(weight.variable.shape)")
       }
       try weight.variable.assign(found.tensor)
@@ -175,6 +173,27 @@ enum ModelDelta {
     try read(path, into: model)
     model.restoreCompiled(json["compile_config"], path)
     return model
+  }
+}
+
+extension ModelDelta {
+  /// For each weight of the file's model that of the pretrained one it is to be: a nested model has its weights one after another, as it has them alone;
+  /// of one that was built upon in another way they go by name.
+  private static func pretrained(_ entries: [Entry], _ base: Model) -> [Variable?] {
+    let source = WeightKeys.of(base)
+    let last = entries.count - source.count
+    let start = (0...max(last, 0)).first { start in
+      last >= 0
+        && source.indices.allSatisfy { index in
+          let (entry, weight) = (entries[start + index], source[index].variable)
+          return entry.shape == weight.shape && WeightNames.parts(entry.key).weight == weight.name
+        }
+    }
+    if let start, !source.isEmpty {
+      return entries.indices.map { source.indices.contains($0 - start) ? source[$0 - start].variable : nil }
+    }
+    let named = Dictionary(zip(WeightKeys.plain(source.map(\.key)), source.map(\.variable))) { first, _ in first }
+    return WeightKeys.plain(entries.map(\.key)).map { named[$0] }
   }
 }
 

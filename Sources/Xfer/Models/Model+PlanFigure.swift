@@ -15,13 +15,20 @@ extension Model {
   /// - Throws: what ``plan(batchSize:training:)`` throws.
   public func planFigure(batchSize: Int = 1, training: Bool = false, showShapes: Bool = false) throws -> String {
     let plan = try plan(batchSize: batchSize, training: training)
-    let cached = training ? try valuesRunOnce(batchSize: batchSize) : []
+    let boxes =
+      training
+      ? PlanBoxes(plan.report(), cached: try valuesRunOnce(batchSize: batchSize)) : PlanBoxes(plan.report(), trainable: trainableLayers)
     let what = training ? "a training step" : "inference"
     return PlanFigure(
-      title: "\(name): \(what), batch of \(batchSize), \(plan.precision.name)", PlanBoxes(plan.report(), cached: cached),
-      showShapes: showShapes,
-      peakBytes: plan.peakBytes
+      title: "\(name): \(what), batch of \(batchSize), \(plan.precision.name)", boxes, showShapes: showShapes, peakBytes: plan.peakBytes,
+      isTraining: training
     ).svg
+  }
+
+  /// The layers with weights that training would change.
+  private var trainableLayers: Set<String> {
+    let weights = Set(trainableWeights.map { ObjectIdentifier($0) })
+    return Set(allLayers.filter { $0.ownWeights.contains { weights.contains(ObjectIdentifier($0)) } }.map(\.name))
   }
 
   /// The values of a training step's graph that are made once a sample: another lowering of the same network has them in the same places.

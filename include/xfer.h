@@ -181,6 +181,13 @@ xfer_status xfer_layer_adapt(xfer_layer *layer, const xfer_tensor *data, int32_t
 /* Changes values of the config of a layer that stands: {"rate":0.25} of Dropout, {"momentum":0.9,"epsilon":1e-5} of
  * BatchNormalization, {"activation":"relu"} of Dense, convolutions and Activation. Takes effect at once. All other values are fixed: XFER_E_UNSUPPORTED. */
 xfer_status xfer_layer_set(xfer_layer *layer, const char *settings);
+/* Low-rank adaptation (Hu et al. 2021) as Keras' enable_lora: config {"rank":8,"lora_alpha":8,"a_initializer":"he_uniform","b_initializer":"zeros"},
+ * of which rank is required. The kernel of a Dense or Conv2D (the table of an Embedding) is trained no more; lora_kernel_a [..., rank] and
+ * lora_kernel_b [rank, last dimension] are, from the next compile on, and lora_alpha / rank times their product is added to it. Outputs are at
+ * first what they were. Files hold the sum as the kernel, and no matrices. XFER_E_STATE before the layer is built and the second time,
+ * XFER_E_INVALID_ARGUMENT for a kernel with a constraint, XFER_E_UNSUPPORTED for other classes. A model adapts the layers within, all that can
+ * be or those named by "layers":[...], and freezes everything else of it. */
+xfer_status xfer_layer_enable_lora(xfer_layer *layer, const char *config);
 /* A number: the same for all handles on one layer, and never another layer's. */
 xfer_status xfer_layer_id(const xfer_layer *layer, uint64_t *id);
 /* {"class_name":..., "config":{...}} as Keras writes it. */
@@ -317,6 +324,12 @@ xfer_status xfer_model_save(xfer_model *model, const char *path);
  * Strict by default: then a failed load leaves every weight as it was. */
 xfer_status xfer_model_load_weights(xfer_model *model, const char *path, const char *options, char *report, size_t capacity, size_t *length);
 xfer_status xfer_model_save_weights(xfer_model *model, const char *path);  /* .safetensors, .weights.h5 */
+/* What training changed since the weights came from a file, and nothing else: a .safetensors file of the changed and new weights, of LoRA's
+ * matrices, and of a digest of each weight that is still as it was loaded. With a frozen base it is as small as the head. */
+xfer_status xfer_model_save_delta(xfer_model *model, const char *path);
+/* Loads it onto a model of the same architecture with the same pretrained weights, whose digests are compared: XFER_E_STATE names the first
+ * weight that differs, XFER_E_SHAPE is another architecture; nothing has changed then. Layers that had LoRA get it: compile afterwards. */
+xfer_status xfer_model_load_delta(xfer_model *model, const char *path);
 xfer_status xfer_model_to_json(const xfer_model *model, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_model_from_json(const char *json, xfer_model **model);
 
@@ -342,9 +355,10 @@ xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_
 /* Fingerprints of all weights and statistics as they are now: {"weights":[{"path","trainable","digest"}]}. Equal digests
  * before and after training are equal bits: the proof that what was frozen did not move. */
 xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, size_t *length);
-/* How the model would run with this batch size: {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes"}],"peak_bytes":n,
- * "precision":"float32"}.
- * training 1: a training step of the compiled model; 0: inference. */
+/* How the model would run with this batch size:
+ * {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes","inputs"}],"peak_bytes":n, "precision":"float32"}. flops counts
+ * multiplications and additions, bytes what is read and written once, inputs are places in the list. training 1: a training step of the compiled
+ * model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);
 /* What an epoch of `images` samples will cost the compiled model, for each depth ("none,last:33%,all"; NULL for a choice of five) to which its
  * nested base may be thawed: [{"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":{"first":{"flops",
@@ -352,6 +366,9 @@ xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t trai
  * Each op is measured once a process, for some seconds in all; reading samples and validation are not in the times. */
 xfer_status xfer_model_forecast(xfer_model *model, int64_t images, int32_t batch_size, const char *depths,
                                 char *buffer, size_t capacity, size_t *length);
+/* The same drawn, as SVG: a box a layer, from the input down, coloured by frozen, trained, or frozen and run once a sample by fit. options
+ * (NULL: {}): {"batch_size":1,"training":false,"show_shapes":false}. */
+xfer_status xfer_plan_svg(xfer_model *model, const char *options, char *buffer, size_t capacity, size_t *length);
 void        xfer_model_release(xfer_model *model);
 
 /* ---- Optimizers, losses, metrics ---------------------------------------------------------------- */

@@ -174,7 +174,7 @@ class Layer:
         if not name.startswith("_") and self._composition is None:
             found = [weight for weight in self.weights if weight.name == name]
             if len(found) == 1:
-                return found[0]
+                return self._used(found[0])
             if name == "activation" and self._activation_function is not None:
                 return self._activation_function
             config = self.get_config()
@@ -377,6 +377,10 @@ class Layer:
     @property
     def non_trainable_weights(self):
         return self._weights(_c.NON_TRAINABLE)
+
+    def _used(self, weight):
+        """What an attribute with a weight's name gives."""
+        return weight
 
     variables = weights
     trainable_variables = trainable_weights

@@ -6,6 +6,7 @@ from . import layers_more
 from ._errors import INVALID_ARGUMENT, error
 from .custom import CustomKernel, Lambda
 from .layer import Layer, configured
+from ._lora import Adaptable
 from .layers_more import *  # noqa: F403
 from .symbol import Input
 from ._layer_configs import deserialize, serialize  # noqa: F401
@@ -34,7 +35,7 @@ class InputLayer(Layer):
 
 
 @configured
-class Dense(Layer):
+class Dense(Adaptable, Layer):
     """A fully connected layer: activation(x · kernel + bias). kernel (in, units), bias (units,)."""
 
     def __init__(
@@ -47,14 +48,15 @@ class Dense(Layer):
 
 
 @configured
-class Conv2D(Layer):
+class Conv2D(Adaptable, Layer):
     """2D convolution. kernel (height, width, in / groups, filters). padding "valid" or "same" (TensorFlow's: the odd
     row or column goes to the bottom or right)."""
 
     def __init__(
         self, filters, kernel_size, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1), groups=1,
         activation=None, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", kernel_regularizer=None,
-        bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None, **kwargs,
+        bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None, lora_rank=None, lora_alpha=None,
+        **kwargs,
     ):
         pass
 

@@ -9,6 +9,7 @@ from ._c import lib
 from ._errors import check
 from ._handle import encode
 from .layer import Layer, configured, settings
+from ._lora import Adaptable
 from .symbol import Symbol
 from .tensor import Tensor, constant, data_handle
 
@@ -105,11 +106,13 @@ class AlphaDropout(Layer):
         pass
 
 
-class Embedding(Layer):
+class Embedding(Adaptable, Layer):
     """Rows of a table by number: ids (batch, ...) to (batch, ..., output_dim). Weight: embeddings (input_dim, output_dim).
 
     `weights` are first values of the table. An id outside the table gives a row of NaN. mask_zero is refused.
     """
+
+    _adapted = "embeddings"
 
     def __init__(
         self, input_dim, output_dim, embeddings_initializer="uniform", embeddings_regularizer=None, embeddings_constraint=None,

@@ -11,6 +11,7 @@ from . import _c
 from ._c import lib
 from ._errors import IO, STATE, UNSUPPORTED, XferError, check, error
 from ._handle import Handle, array_of, dims_of, encode, make, text, text_once
+from ._lora import enable
 from ._structure import is_nest, leaves, named
 from .composed import build_stack
 from .data import is_batches
@@ -275,6 +276,15 @@ class Model(Trainable, Layer):
         wanted = None if depths is None else ",".join(depths).encode()
         return json.loads(text(lib.xfer_model_forecast, self._model_handle(), int(images), int(batch_size), wanted))
 
+    def enable_lora(self, rank, target_layer_names=None, lora_alpha=None, a_initializer="he_uniform", b_initializer="zeros"):
+        """Adapts the layers within, all that can be or those named, and freezes everything else of this model, as KerasHub's backbones do.
+
+        >>> base.enable_lora(rank=8)
+        >>> model.compile("adam", "mse")
+        """
+        names = None if target_layer_names is None else list(target_layer_names)
+        enable(self, {"rank": rank, "lora_alpha": lora_alpha, "a_initializer": a_initializer, "b_initializer": b_initializer, "layers": names})
+
     def audit(self):
         """Fingerprints of all weights and statistics as they are now: {path: digest}; equal digests are equal bits.
 
@@ -323,6 +333,21 @@ class Model(Trainable, Layer):
         options = encode({"by_name": bool(by_name), "skip_mismatch": bool(skip_mismatch)})
         self.load_report = json.loads(text_once(lib.xfer_model_load_weights, self._model_handle(), os.fsencode(filepath), options))
         return self.load_report
+
+    def save_delta(self, filepath, overwrite=True):
+        """Writes what training changed since the weights came from a file: changed and new weights, LoRA's matrices, and a digest of each weight
+        that is still as it was loaded. With a frozen base the file is as small as the head.
+
+        >>> model.save_delta("photos.delta.safetensors")
+        >>> rebuilt.load_delta("photos.delta.safetensors")  # the same architecture, with the same pretrained weights in its base
+        """
+        _may_write(filepath, overwrite)
+        check(lib.xfer_model_save_delta(self._model_handle(), os.fsencode(filepath)))
+
+    def load_delta(self, filepath):
+        """Reads what `save_delta` wrote. A model of another architecture, or with other weights in its base, raises XferError and is not
+        changed. Layers that had LoRA get it; compile() afterwards."""
+        check(lib.xfer_model_load_delta(self._model_handle(), os.fsencode(filepath)))
 
 
 Functional = Model

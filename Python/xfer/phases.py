@@ -20,21 +20,23 @@ __all__ = ["Phase", "PhaseHistory", "PhasePlan", "gradual_unfreeze", "head_then_
 class Phase:
     """One stage of training.
 
-    unfreeze: which layers of the base are trained along with those outside it: "none", "all", "last:N", "last:P%", "from:LAYER".
+    unfreeze: which layers of the base are trained along with those outside it: "none" (the default), "all", "last:N", "last:P%", "from:LAYER".
     learning_rate: a float or a schedule; None leaves the optimizer's own. optimizer: a class name, an object, or {"class_name", "config"}; each
     phase makes a new one of it. learning_rate_groups: [{"layers": "block14", "multiplier": 0.1}, {"first": 100, "multiplier": 0.01}],
     or "last": the first one that a layer belongs to counts. layer_decay: the rate of each layer with weights as a part of that of the next
-    one towards the output. early_stopping: arguments of callbacks.EarlyStopping.
+    one towards the output. early_stopping: arguments of callbacks.EarlyStopping. lora: a rank, or the arguments of `enable_lora` as a dict: the
+    layers that unfreeze names ("all" if it is left out) are adapted in place of being trained, and everything else of the base stays frozen.
     """
 
     name: str
-    unfreeze: str = "none"
+    unfreeze: Optional[str] = None
     epochs: int = 1
     learning_rate: Any = None
     optimizer: Any = "Adam"
     learning_rate_groups: Optional[List[dict]] = None
     layer_decay: Optional[float] = None
     early_stopping: Optional[dict] = None
+    lora: Any = None
 
     def get_config(self):
         fields = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
@@ -103,7 +105,7 @@ def linear_probe(**settings):
 
 def head_then_all(**settings):
     """The head, then all layers gently, as Keras' guide to transfer learning has it. Further settings: fine_tune_epochs=10,
-    fine_tune_rate=1e-5, unfreeze="all"."""
+    fine_tune_rate=1e-5, unfreeze="all", lora=None (a rank)."""
     return preset("head-then-all", **settings)
 
 

@@ -7,12 +7,14 @@ import numpy as np
 
 from ._c import lib
 from ._errors import UNSUPPORTED, check, error
-from ._handle import encode, make
+from ._handle import encode, make, text_once
 from .backend import clear_session
 from .data import Dataset
 from .tensor import constant, take
 
-__all__ = ["clear_session", "image_dataset_from_directory", "img_to_array", "load_img", "set_random_seed", "to_categorical"]
+__all__ = [
+    "clear_session", "image_dataset_from_directory", "img_to_array", "load_img", "plot_model", "set_random_seed", "to_categorical",
+]
 
 
 def set_random_seed(seed):
@@ -58,6 +60,37 @@ def img_to_array(img, data_format=None, dtype=None):
     if array.ndim != 3:
         raise ValueError(f"Unsupported image shape: {array.shape}")
     return array
+
+
+class Picture(str):
+    """A drawing as SVG text; notebooks show it."""
+
+    def _repr_svg_(self):
+        return str(self)
+
+
+def plot_model(
+    model, to_file="model.svg", show_shapes=False, show_dtype=False, show_layer_names=True, rankdir="TB", expand_nested=True, dpi=None,
+    show_layer_activations=False, show_trainable=True, batch_size=1, training=False,
+):
+    """Draws how the model runs, as SVG: a box a layer, from the input down, with its op, backend and arithmetic; coloured by whether its weights
+    are frozen, trained, or frozen and run once a sample; marked where it took over the work of other layers.
+
+    to_file: a path that ends in .svg, or None. show_shapes adds outputs' shapes and bytes. training draws a training step of the compiled
+    model with this batch size. Returns the drawing, which notebooks show.
+    """
+    _refuse(
+        "plot_model", show_dtype=(show_dtype, False), show_layer_names=(show_layer_names, True), rankdir=(rankdir, "TB"),
+        expand_nested=(expand_nested, True), dpi=(dpi, None), show_layer_activations=(show_layer_activations, False),
+        show_trainable=(show_trainable, True))
+    if to_file is not None and not os.fspath(to_file).endswith(".svg"):
+        raise error(UNSUPPORTED, f"plot_model: {os.fspath(to_file)}; drawings are .svg files, which browsers show and rsvg-convert turns into others")
+    options = {"batch_size": int(batch_size), "training": bool(training), "show_shapes": bool(show_shapes)}
+    picture = Picture(text_once(lib.xfer_plan_svg, model._model_handle(), encode(options), capacity=1 << 24))
+    if to_file is not None:
+        with open(to_file, "w", encoding="utf-8") as file:
+            file.write(picture)
+    return picture
 
 
 def image_dataset_from_directory(

@@ -30,6 +30,26 @@ import XferCore
   }
 }
 
+@c @implementation public func xfer_layer_enable_lora(_ layer: OpaquePointer?, _ config: UnsafePointer<CChar>?) -> xfer_status {
+  call {
+    let layer = try object(layer, .layer, "layer")
+    var given = try Configuration(XferABI.config(config), for: "xfer_layer_enable_lora")
+    let lora = try LoRA(arguments: &given)
+    let names = given.value("layers")
+    try given.finish()
+    guard let model = layer as? Model else {
+      guard names == nil else { throw invalid("'layers' is for models, '\(layer.name)' is a \(type(of: layer).className)") }
+      return try layer.enableLoRA(lora)
+    }
+    let list = try names.map { names in
+      let list = names.arrayValue?.compactMap(\.stringValue) ?? []
+      guard list.count == names.arrayValue?.count else { throw given.wrong("layers", "a list of names", names) }
+      return list
+    }
+    try model.enableLoRA(lora, layers: list)
+  }
+}
+
 @c @implementation public func xfer_layer_id(_ layer: OpaquePointer?, _ id: UnsafeMutablePointer<UInt64>?) -> xfer_status {
   call { try out(id, "id").pointee = object(layer, .layer, "layer").identity }
 }

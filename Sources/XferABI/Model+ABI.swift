@@ -111,6 +111,22 @@ import XferGraph
   }
 }
 
+@c @implementation public func xfer_plan_svg(
+  _ model: OpaquePointer?, _ options: UnsafePointer<CChar>?, _ buffer: UnsafeMutablePointer<CChar>?, _ capacity: Int,
+  _ length: UnsafeMutablePointer<Int>?
+) -> xfer_status {
+  call {
+    try give(buffer, capacity, length) {
+      let model = try object(model, .model, "model")
+      var options = try Configuration(XferABI.config(options, "options"), for: "xfer_plan_svg")
+      let (batch, training) = (try options.int("batch_size", 1), try options.bool("training", false))
+      let showShapes = try options.bool("show_shapes", false)
+      try options.finish()
+      return try model.planFigure(batchSize: batch, training: training, showShapes: showShapes)
+    }
+  }
+}
+
 @c @implementation public func xfer_model_release(_ model: OpaquePointer?) { HandleTable.release(model, .model) }
 
 @c @implementation public func xfer_model_audit(

@@ -28,6 +28,14 @@ import XferCore
   call { try object(model, .model, "model").saveWeights(string(path, "path")) }
 }
 
+@c @implementation public func xfer_model_save_delta(_ model: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> xfer_status {
+  call { try object(model, .model, "model").saveDelta(string(path, "path")) }
+}
+
+@c @implementation public func xfer_model_load_delta(_ model: OpaquePointer?, _ path: UnsafePointer<CChar>?) -> xfer_status {
+  call { try object(model, .model, "model").loadDelta(string(path, "path")) }
+}
+
 @c @implementation public func xfer_model_load_weights(
   _ model: OpaquePointer?, _ path: UnsafePointer<CChar>?, _ options: UnsafePointer<CChar>?, _ report: UnsafeMutablePointer<CChar>?,
   _ capacity: Int, _ length: UnsafeMutablePointer<Int>?

@@ -14,22 +14,83 @@ public struct PlanReportNode: Sendable {
   public let flops: Double
   /// Bytes read and written once.
   public let bytes: Int
+  /// Places in the report of the nodes whose results it reads.
+  public let inputs: [Int]
+  /// What it makes.
+  public let outputs: [ValueID]
+  /// Whether it depends on what the plan is fed, and not on weights alone.
+  public let readsData: Bool
+  /// Whether it reads a weight, as it is or made into something else.
+  public let readsWeights: Bool
+  /// Whether it reads one that this plan changes.
+  public let changesWeights: Bool
 }
 
 extension Plan {
   /// The plan's ops in running order.
   public func report() -> [PlanReportNode] {
-    steps.map { step in
+    let sources = PlanSources(graph)
+    let makers = Dictionary(steps.enumerated().flatMap { index, step in step.node.outputs.map { ($0, index) } }) { first, _ in first }
+    return steps.map { step in
       let values = step.node.inputs + step.node.outputs
+      let weights = sources.weights(of: step.node)
       return PlanReportNode(
         layer: step.node.label, op: step.node.kind.name, backend: step.kernel.backendName,
         shape: step.node.outputs.first.map { graph.shape($0) } ?? [], phase: step.node.phase, fusedFrom: step.node.fusedFrom,
-        flops: graph.flops(step.node), bytes: values.reduce(0) { $0 + graph.description($1).byteCount })
+        flops: graph.flops(step.node), bytes: values.reduce(0) { $0 + graph.description($1).byteCount },
+        inputs: Array(Set(step.node.inputs.compactMap { makers[graph.root($0)] })).sorted(), outputs: step.node.outputs,
+        readsData: step.node.outputs.contains(where: sources.fed.contains), readsWeights: !weights.isEmpty,
+        changesWeights: weights.contains { graph.updated.contains(ObjectIdentifier($0)) })
     }
   }
 }
 
+/// What the values of a graph go back to.
+private struct PlanSources {
+  let graph: Graph
+  /// Values that depend on what a plan is fed.
+  private(set) var fed: Set<ValueID> = []
+  private let producers: [ValueID: Int]
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    producers = graph.producers()
+    for node in graph.nodes where node.inputs.contains(where: { isFed($0) }) { fed.formUnion(node.outputs) }
+  }
+
+  private func isFed(_ value: ValueID) -> Bool {
+    let root = graph.root(value)
+    if case .input = graph.values[root.index].source { return true }
+    return fed.contains(root)
+  }
+
+  /// The weights a node reads, and those that went into what it reads beside the data.
+  func weights(of node: Node) -> [Variable] {
+    var found: [Variable] = []
+    var pending = node.inputs.map { graph.root($0) }
+    var seen: Set<ValueID> = []
+    while let value = pending.popLast() {
+      guard !isFed(value), seen.insert(value).inserted else { continue }
+      if case .variable(let variable) = graph.values[value.index].source { found.append(variable) }
+      if let producer = producers[value] { pending += graph.nodes[producer].inputs.map { graph.root($0) } }
+    }
+    return found
+  }
+}
+
 extension Graph {
+  /// These values and all that they are made of.
+  public func ancestors(of values: [ValueID]) -> Set<ValueID> {
+    let producers = producers()
+    var found: Set<ValueID> = []
+    var pending = values.map { root($0) }
+    while let value = pending.popLast() {
+      guard found.insert(value).inserted, let producer = producers[value] else { continue }
+      pending += nodes[producer].inputs.map { root($0) }
+    }
+    return found
+  }
+
   func flops(_ node: Node) -> Double { specification(node, constant: []).flops }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 public import XferCore
 
 /// A function of a weight, written into a graph: a penalty or a projection.
@@ -15,12 +16,16 @@ public final class Variable {
   public var path: String
   public let shape: [Int]
   public var trainable: Bool
-  /// Whether the values came from a file: those of a pretrained network.
-  public var isLoaded = false
+  /// The version at which the values came from a file; nil when they never did.
+  private var loadedVersion: UInt64?
   /// A penalty on the values, [1], that counts towards the loss while the weight is trained.
   public var regularizer: (any WeightRule)?
   /// What the values are projected to after each update.
   public var constraint: (any WeightRule)?
+  /// A product that is added to the values wherever they are used. See ``adapt(_:)``.
+  public internal(set) var lowRank: LowRankUpdate?
+  /// Whether it is a factor of such a product. Files hold the sum instead.
+  public internal(set) var isFactor = false
   /// The current memory. May be a private file mapping until it is first written.
   public private(set) var tensor: Tensor
   /// A number no other weight of this process has or had.
@@ -53,6 +58,27 @@ public final class Variable {
     guard value.dtype == .float32 else { throw XferError.dtype("weight '\(path)' is float32, \(value.dtype.name) was given") }
     tensor = value
     version += 1
+  }
+
+  /// Copies values in, as ``assign(_:)`` does, unless they are there already: then the version stays.
+  public func restore(_ value: Tensor) throws {
+    try checkShape(value.shape)
+    let value = try value.converted(to: .float32)
+    if memcmp(tensor.data, value.data, tensor.byteCount) != 0 { try assign(value) }
+  }
+
+  /// Says that the values of this moment came from a file: those of a pretrained network.
+  public func markLoaded() { loadedVersion = version }
+  /// Whether the values came from a file, be they trained since.
+  public var isLoaded: Bool { loadedVersion != nil }
+  /// Whether they are still as they came.
+  public var isAsLoaded: Bool { loadedVersion == version }
+
+  /// A fingerprint of the values.
+  public var digest: Digest {
+    var digest = Digest()
+    digest.combine(UnsafeRawBufferPointer(start: tensor.data, count: tensor.byteCount))
+    return digest
   }
 
   /// Says that the memory was written from outside, by an optimizer step for example.

@@ -8,7 +8,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     discussion: """
         xfer plan model.keras
         xfer plan efficientnet-lite0 --batch-size 32 --backend naive
-        xfer plan model.keras --training
+        xfer plan model.keras --training --svg plan.svg
       """)
 
   @Argument(help: ArgumentHelp(ModelArgument.help, valueName: "model"))
@@ -23,6 +23,9 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
   @Flag(help: "The plan of a training step: forward, backward and updates of all layers that are trainable.")
   var training = false
 
+  @Option(help: ArgumentHelp("Where to draw the plan (SVG).", valueName: "file"))
+  var svg: String?
+
   @OptionGroup var runtime: RuntimeOptions
   @OptionGroup var output: OutputOptions
 
@@ -32,12 +35,14 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
   }
 
   func run() throws {
+    try checkWritable(svg, "--svg")
     try runtime.apply()
     let loaded = try model.load(size: imageSize, features: !training, unnamed: "random")
     if training {
       let classifier = try Classifier(loaded, model.title)
       try loaded.compile(optimizer: Adam(), loss: classifier.loss, metrics: [])
     }
+    if let svg { try writeText(loaded.planFigure(batchSize: batchSize, training: training, showShapes: true), to: svg) }
     let plan = try loaded.plan(batchSize: batchSize, training: training)
     if output.json {
       printJSON(plan.json)

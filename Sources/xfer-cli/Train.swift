@@ -53,6 +53,14 @@ struct Train: ParsableCommand, ReportsJSON {
   @Option(
     help: ArgumentHelp(
       """
+      Fine-tune by low-rank adaptation: of the layers --unfreeze names, matrices of this rank are trained beside the kernels of convolutions and \
+      dense layers, and the base itself stays frozen. It takes a larger --fine-tune-rate, such as 1e-3.
+      """, valueName: "rank"))
+  var lora: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
       The phases of training: a preset (\(PhasePlan.presets.joined(separator: ", "))), which takes epochs and rates from the options above, or a \
       JSON file of phases, which has its own. (default: head-then-all)
       """, valueName: "plan"))
@@ -82,6 +90,16 @@ struct Train: ParsableCommand, ReportsJSON {
   var curves: String?
 
   @Option(
+    help: ArgumentHelp("Where to write a page with results, curves, every epoch and a drawing of the plan (HTML).", valueName: "file"))
+  var report: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Where to save what training changed of the pretrained weights alone (.safetensors); 'xfer convert --base' makes the model of it.",
+      valueName: "file"))
+  var delta: String?
+
+  @Option(
     help: ArgumentHelp(
       "Where training can go on from when it is interrupted; off for nowhere. (default: --out with .checkpoint behind it)",
       valueName: "file"))
@@ -103,12 +121,13 @@ struct Train: ParsableCommand, ReportsJSON {
 
   func phasePlan() throws -> PhasePlan {
     guard case .file(let path) = plan else {
-      let settings: JSONValue = [
+      var settings: [String: JSONValue] = [
         "epochs": .int(epochs), "learning_rate": .double(learningRate), "fine_tune_epochs": .int(fineTuneEpochs),
         "fine_tune_rate": .double(fineTuneRate), "unfreeze": .string(unfreeze.text),
       ]
-      guard case .preset(let name) = plan else { return try .preset("head-then-all", settings: settings) }
-      return try .preset(name, settings: settings)
+      settings["lora"] = lora.map { .int($0) }
+      guard case .preset(let name) = plan else { return try .preset("head-then-all", settings: .object(settings)) }
+      return try .preset(name, settings: .object(settings))
     }
     return try PhasePlan(JSONValue(parsing: readFile(path), what: path))
   }
@@ -120,6 +139,10 @@ struct Train: ParsableCommand, ReportsJSON {
       throw ValidationError("--learning-rate and --fine-tune-rate are to be above 0, \(rate) was given.")
     }
     try plan?.check()
+    if let lora, lora < 1 { throw ValidationError("--lora is to be a rank above 0, \(lora) was given.") }
+    if lora != nil, case .file = plan { throw ValidationError("--lora is for presets: a file of phases has its own 'lora'.") }
+    if lora != nil, unfreeze == .none { throw ValidationError("--lora adapts the layers that --unfreeze names, and it names none.") }
+    if let delta, !delta.hasSuffix(".safetensors") { throw ValidationError("--delta is to end in .safetensors, '\(delta)' was given.") }
     guard checkpointFile != nil || !resume else { throw ValidationError("--resume wants --out or --checkpoint, to find the checkpoint.") }
     if let checkpointBatches, checkpointBatches < 1 {
       throw ValidationError("--checkpoint-batches is to be above 0, \(checkpointBatches) was given.")
@@ -129,7 +152,11 @@ struct Train: ParsableCommand, ReportsJSON {
 
   func run() throws {
     Interrupt.install()
-    for (path, option) in [(out, "--out"), (history, "--history"), (curves, "--curves"), (checkpointFile, "--checkpoint")] {
+    let files = [
+      (out, "--out"), (history, "--history"), (curves, "--curves"), (report, "--report"), (delta, "--delta"),
+      (checkpointFile, "--checkpoint"),
+    ]
+    for (path, option) in files {
       try checkWritable(path, option)
     }
     try runtime.apply()
@@ -150,7 +177,7 @@ struct Train: ParsableCommand, ReportsJSON {
       printJSON(run.result.json)
     } else {
       print(run.result.table)
-      for (what, path) in [("model", out), ("history", history), ("curves", curves)] {
+      for (what, path) in [("model", out), ("delta", delta), ("history", history), ("curves", curves), ("report", report)] {
         if let path { print("\(what): \(path)") }
       }
     }
@@ -160,6 +187,11 @@ struct Train: ParsableCommand, ReportsJSON {
     if let out { try run.model.save(out) }
     if let history { try writeText(run.result.historyJSON.text(pretty: true) + "\n", to: history) }
     if let curves { try writeText(CurvesFigure(run.result).svg, to: curves) }
+    if let delta { try run.model.saveDelta(delta) }
+    if let report {
+      let page = ReportPage(result: run.result, arguments: Array(CommandLine.arguments.dropFirst()), plan: run.result.drawing ?? "")
+      try writeText(page.html, to: report)
+    }
   }
 }
 

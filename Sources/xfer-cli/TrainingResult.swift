@@ -9,6 +9,8 @@ struct TrainingResult {
   var before: Logs?
   var history = PhaseHistory()
   var plan: JSONValue = ["nodes": []]
+  /// The training step drawn as SVG, where a report wants it.
+  var drawing: String?
   var seconds = 0.0
   var peakBytes = 0
   var skipped: [(path: String, reason: String)] = []
@@ -33,7 +35,9 @@ struct TrainingResult {
 
   // MARK: Text
 
-  var table: String {
+  var table: String { aligned(rows) }
+
+  var rows: [[String]] {
     func share(_ value: Double?) -> String { value.map(percent) ?? "-" }
     let titles = ["head": "the head", "fine-tune": "fine-tuning"]
     var rows = [["validation accuracy before training", share(before?["accuracy"])]]
@@ -46,7 +50,7 @@ struct TrainingResult {
     rows.append(["peak memory", "\(peakBytes / 1_048_576) MiB"])
     rows.append(["backend", backends.map { "\($0.name) (\($0.ops) ops)" }.joined(separator: ", ")])
     rows.append(["skipped images", "\(skipped.count)"])
-    return aligned(rows)
+    return rows
   }
 
   // MARK: JSON

@@ -31,6 +31,9 @@ struct TrainingRun {
     // What the report says of memory is the training's, not that of the plan made for the report.
     result.peakBytes = peakResidentBytes()
     result.plan = try network.trained.plan(batchSize: options.source.batchSize, training: true).json
+    if options.report != nil {
+      result.drawing = try network.trained.planFigure(batchSize: options.source.batchSize, training: true, showShapes: true)
+    }
   }
 
   private mutating func runPhases() throws {

@@ -15,7 +15,10 @@ struct XferCommand: ParsableCommand {
       Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
       """,
     version: "xfer \(xferVersion)",
-    subcommands: [Train.self, RateFinder.self, Evaluate.self, Predict.self, Summary.self, PlanCommand.self, Plugins.self, PluginCheck.self])
+    subcommands: [
+      Train.self, RateFinder.self, Evaluate.self, Predict.self, Summary.self, PlanCommand.self, Convert.self, Bench.self, Plugins.self,
+      PluginCheck.self,
+    ])
 }
 
 /// The numbers of `xfer.h` as text; a test compares the two.

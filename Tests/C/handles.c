@@ -83,6 +83,7 @@ int main(void) {
   REFUSES(xfer_layer, x, xfer_layer_sublayer_count(h, &count));
   REFUSES(xfer_layer, x, xfer_layer_sublayer(h, 0, &out_layer));
   REFUSES(xfer_layer, x, xfer_layer_set(h, "{}"));
+  REFUSES(xfer_layer, x, xfer_layer_enable_lora(h, "{\"rank\":1}"));
   REFUSES(xfer_layer, x, xfer_layer_id(h, &wide));
   REFUSES(xfer_layer, x, xfer_layer_as_model(h, &out_model));
 
@@ -101,6 +102,8 @@ int main(void) {
   REFUSES(xfer_model, net.head, xfer_model_save(h, "nowhere.keras"));
   REFUSES(xfer_model, net.head, xfer_model_load_weights(h, "nowhere.h5", NULL, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_save_weights(h, "nowhere.safetensors"));
+  REFUSES(xfer_model, net.head, xfer_model_save_delta(h, "nowhere.safetensors"));
+  REFUSES(xfer_model, net.head, xfer_model_load_delta(h, "nowhere.safetensors"));
   REFUSES(xfer_model, net.head, xfer_model_to_json(h, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_as_layer(h, &out_layer));
   REFUSES(xfer_model, net.head, xfer_model_get_layer(h, "dense", &out_layer));
@@ -113,6 +116,7 @@ int main(void) {
   REFUSES(xfer_tensor, weight, xfer_model_predict(net.model, h, 0, &out_tensor));
   REFUSES(xfer_model, net.head, xfer_plan_report(h, 1, 0, text, room, &length));
   REFUSES(xfer_model, net.head, xfer_model_forecast(h, 8, 4, NULL, text, room, &length));
+  REFUSES(xfer_model, net.head, xfer_plan_svg(h, NULL, text, room, &length));
 
   REFUSES(xfer_optimizer, x, xfer_optimizer_config(h, text, room, &length));
   REFUSES(xfer_optimizer, x, xfer_optimizer_get_learning_rate(h, &number));

@@ -133,7 +133,7 @@ import XferCore
   @Test func onceAModel() throws {
     let input = try Input(shape: [6])
     let base = try Model(input, BatchNormalization(name: "bn_of_this_test")(input))
-    for weight in base.weights { weight.isLoaded = true }
+    for weight in base.weights { weight.markLoaded() }
     let model = try network(base)
     let said = try lines("bn_of_this_test") {
       for _ in 0..<2 {

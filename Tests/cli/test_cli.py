@@ -10,7 +10,7 @@ import xml.etree.ElementTree as xml
 import pytest
 
 BASE = ["--base", "efficientnet-lite0:random", "--image-size", "64x64", "--batch-size", "8", "--seed", "3"]
-COMMANDS = ["train", "lr-find", "evaluate", "predict", "summary", "plan", "plugins", "plugin-check"]
+COMMANDS = ["train", "lr-find", "evaluate", "predict", "summary", "plan", "convert", "bench", "plugins", "plugin-check"]
 
 
 @pytest.fixture(scope="module")
@@ -350,3 +350,81 @@ def test_warnings_go_to_stderr_once(xfer, photos, trained, tmp_path):
     json.loads(text)
     code, _, err = xfer(*arguments, "1e-5")
     assert code == 0 and "xfer: " not in err, err
+
+
+def test_lora_delta_and_report(xfer, photos, tmp_path):
+    """Fine-tuning by LoRA; what it changed as a file; the model made of that file and the base again; the page about it."""
+    base = tmp_path / "base.keras"
+    code, _, err = xfer("train", *BASE, "--data", photos, "--epochs", 0, "--fine-tune-epochs", 1, "--out", base)
+    assert code == 0, err
+    arguments = ["train", "--base", base, "--batch-size", "8", "--data", photos, "--epochs", 1, "--fine-tune-epochs", 2, "--fine-tune-rate", "1e-3"]
+    code, text, err = xfer(
+        *arguments, "--lora", 2, "--out", tmp_path / "m.keras", "--delta", tmp_path / "d.safetensors", "--report", tmp_path / "report.html", "--json")
+    assert code == 0, err
+    report = json.loads(text)
+    head, tuned = report["frozen"]
+    assert head["bit_equal"] and tuned["bit_equal"]
+    assert head["trained_parameters"] < tuned["trained_parameters"] < 400_000
+    assert (tmp_path / "d.safetensors").stat().st_size < (tmp_path / "m.keras").stat().st_size / 4
+    code, text, err = xfer("convert", tmp_path / "d.safetensors", tmp_path / "again.keras", "--base", base, "--json")
+    assert code == 0 and json.loads(text)["out"].endswith("again.keras"), err
+    found = [json.loads(xfer("predict", tmp_path / name, photos, "--json", "--top", 3)[1])["predictions"] for name in ("m.keras", "again.keras")]
+    for one, other in zip(*found):
+        assert one["path"] == other["path"] and one["classes"][0]["class"] == other["classes"][0]["class"]
+        assert one["classes"][0]["probability"] == pytest.approx(other["classes"][0]["probability"], abs=1e-5)
+    page = (tmp_path / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and page.count("<svg") == 2 and "blue, green, red" in page and "fine-tune" in page
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    code, _, err = xfer("convert", tmp_path / "d.safetensors", tmp_path / "no.keras", "--base", "efficientnet-lite0:random", "--image-size", "64")
+    assert code == 1 and "another base" in err and not (tmp_path / "no.keras").exists()
+
+
+@pytest.mark.parametrize("arguments", [
+    ["train", *BASE, "--data", ".", "--lora", "0"], ["train", *BASE, "--data", ".", "--lora", "4", "--unfreeze", "none"],
+    ["train", *BASE, "--data", ".", "--lora", "4", "--plan", "phases.json"], ["train", *BASE, "--data", ".", "--delta", "d.keras"],
+    ["convert", "a.keras"], ["convert", "a.keras", "b.onnx"], ["convert", "a.pth", "b.keras"],
+    ["convert", "squeezenet", "b.keras", "--base", "squeezenet"], ["bench", "squeezenet", "--batches", "0"], ["bench"],
+])
+def test_wrong_usage_of_lora_convert_and_bench(xfer, arguments):
+    test_wrong_usage(xfer, arguments)
+
+
+def test_convert(xfer, photos, trained, tmp_path):
+    model = trained[0] / "model.keras"
+    for name in ("w.safetensors", "w.weights.h5", "copy.keras"):
+        code, text, err = xfer("convert", model, tmp_path / name)
+        assert code == 0 and name in text and "parameters" in text, err
+    first, second = (json.loads(xfer("predict", path, photos, "--json")[1]) for path in (model, tmp_path / "copy.keras"))
+    assert first == second
+    # Weights alone, through the architecture that they are of.
+    code, _, err = xfer("convert", "efficientnet-lite0:random", tmp_path / "random.safetensors", "--image-size", "64")
+    assert code == 0, err
+    code, text, err = xfer("convert", f"efficientnet-lite0:{tmp_path / 'random.safetensors'}", tmp_path / "lite.keras", "--image-size", "64", "--json")
+    assert code == 0 and json.loads(text)["params"] > 3_000_000, err
+    code, _, err = xfer("convert", tmp_path / "nothing.keras", tmp_path / "b.keras")
+    assert code == 1 and "nothing.keras" in err
+
+
+def test_bench(xfer):
+    code, text, err = xfer("bench", "efficientnet-lite0", "--image-size", "64", "--batches", 3, "--batch-size", 2, "--json")
+    assert code == 0, err
+    found = json.loads(text)
+    assert found["batches"] == 3 and found["batch_size"] == 2 and not found["training"]
+    assert 0 < found["fastest_seconds"] <= found["median_seconds"]
+    assert found["images_per_second"] == pytest.approx(2 / found["median_seconds"])
+    assert found["flops_per_second"] == pytest.approx(found["flops"] / found["median_seconds"]) and found["peak_rss_bytes"] > 1_000_000
+    code, text, err = xfer("bench", "efficientnet-lite0", "--image-size", "64", "--batches", 1, "--training", "--json")
+    assert code == 0 and json.loads(text)["flops"] > 2 * found["flops"] / 2, err
+    code, text, err = xfer("bench", "efficientnet-lite0", "--image-size", "64", "--batches", 1)
+    assert code == 0 and "images per second" in text, err
+
+
+def test_plan_svg(xfer, trained, tmp_path):
+    for name, arguments in (("a.svg", []), ("b.svg", ["--training", "--batch-size", "4"])):
+        code, _, err = xfer("plan", trained[0] / "model.keras", "--svg", tmp_path / name, *arguments)
+        assert code == 0, err
+        root = xml.parse(tmp_path / name).getroot()
+        text = " ".join(root.itertext())
+        assert root.tag.endswith("svg") and "FLOP" in text and "conv2D" in text and ("backward" in text) == (name == "b.svg")
+    code, _, err = xfer("plan", trained[0] / "model.keras", "--svg", "/no/such/folder/a.svg")
+    assert code == 1 and "/no/such/folder" in err

@@ -16,7 +16,7 @@ enum KerasWeights {
         let vars = "\(group)\(part.isEmpty ? "" : "/\(part)")/vars"
         try file.createGroup(vars)
         try file.setStrings(vars, "name", [part.isEmpty ? layer.name : part], scalar: true)
-        for (index, weight) in weights.enumerated() { try file.write("\(vars)/\(index)", weight.tensor) }
+        for (index, weight) in weights.enumerated() { try file.write("\(vars)/\(index)", weight.stored()) }
       }
       for (inner, name) in children(of: layer) { try visit(inner, "\(group)/\(name)") }
     }

@@ -35,7 +35,7 @@ struct LegacyWeights {
   }
 
   func offer(to model: Model, _ transfer: inout WeightTransfer, byName: Bool) throws {
-    let layers = model.layers.filter { !$0.weights.isEmpty }
+    let layers = model.layers.filter { !$0.fileWeights.isEmpty }
     guard !byName else { return try offerByName(to: layers, &transfer) }
     guard layers.count == entries.count else {
       throw XferError.shape(
@@ -54,20 +54,21 @@ struct LegacyWeights {
         transfer.skip(entry.names)
       }
     }
-    for layer in waiting { transfer.miss(layer.weights) }
+    for layer in waiting { transfer.miss(layer.fileWeights) }
   }
 
   private func offer(_ entry: Entry, to layer: Layer, _ transfer: inout WeightTransfer) throws {
-    let owners = layer.allLayers.filter { !$0.ownWeights.isEmpty }
-    guard entry.names.count == layer.weights.count else {
+    let owners = layer.allLayers.filter { !$0.ownFileWeights.isEmpty }
+    guard entry.names.count == layer.fileWeights.count else {
       return transfer.mismatch(
-        layer.weights, "layer '\(layer.name)' has \(layer.weights.count) weights, '\(entry.layer)' of the file \(entry.names.count)")
+        layer.fileWeights, "layer '\(layer.name)' has \(layer.fileWeights.count) weights, '\(entry.layer)' of the file \(entry.names.count)"
+      )
     }
     guard owners.count > 1 || owners.first !== layer else {
-      return try offer(entry, Array(entry.names.indices), to: layer.ownWeights, &transfer)
+      return try offer(entry, Array(entry.names.indices), to: layer.ownFileWeights, &transfer)
     }
     // A nested model or a wrapper: by whole paths where they tell, else first which layer of it, then which weight.
-    let weights = layer.weights
+    let weights = layer.fileWeights
     if let places = byPath(entry.names, weights.map(\.path)) {
       for (weight, index) in zip(weights, places) { try offer(entry, [index], to: [weight], &transfer) }
       return
@@ -77,12 +78,12 @@ struct LegacyWeights {
     let ownerNames = WeightNames.stable(owners.map(\.name))
     for owner in owners {
       let wanted = ownerNames[owner.name]
-      guard let group = groups.first(where: { groupNames[$0.layer] == wanted }), group.indices.count == owner.ownWeights.count else {
-        let complaint = "'\(entry.layer)' of the file has no layer '\(owner.name)' with \(owner.ownWeights.count) weights"
-        transfer.mismatch(owner.ownWeights, complaint)
+      guard let group = groups.first(where: { groupNames[$0.layer] == wanted }), group.indices.count == owner.ownFileWeights.count else {
+        let complaint = "'\(entry.layer)' of the file has no layer '\(owner.name)' with \(owner.ownFileWeights.count) weights"
+        transfer.mismatch(owner.ownFileWeights, complaint)
         continue
       }
-      try offer(entry, group.indices, to: owner.ownWeights, &transfer)
+      try offer(entry, group.indices, to: owner.ownFileWeights, &transfer)
     }
   }
 
@@ -132,4 +133,10 @@ struct LegacyWeights {
     }
     return order.map { ($0, groups[$0] ?? []) }
   }
+}
+
+extension Layer {
+  /// The weights files have values for: without the factors of LoRA.
+  fileprivate var fileWeights: [Variable] { weights.filter { !$0.isFactor } }
+  fileprivate var ownFileWeights: [Variable] { ownWeights.filter { !$0.isFactor } }
 }

@@ -16,7 +16,12 @@ extension Model {
     switch try WeightFormat(path) {
     case .hdf5: try offer(H5File(reading: path), to: &transfer, byName: byName)
     case .archive: try offer(KerasArchive.weights(in: ZipFile(reading: path), path), to: &transfer, byName: byName)
-    case .safetensors: try WeightKeys.offer(SafetensorsFile(path), to: self, &transfer, byName: byName)
+    case .safetensors:
+      let file = try SafetensorsFile(path)
+      guard !ModelDelta.isDelta(file) else {
+        throw XferError.unsupported("\(path) is a delta: load_delta reads it, onto the base it was made from")
+      }
+      try WeightKeys.offer(file, to: self, &transfer, byName: byName)
     }
     return try transfer.commit()
   }

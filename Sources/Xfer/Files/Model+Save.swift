@@ -28,7 +28,7 @@ extension Model {
   /// Saves the weights alone: as `.safetensors` under their paths, or as `.weights.h5` as Keras 3 does.
   public func saveWeights(_ path: String) throws {
     if path.hasSuffix(".safetensors") {
-      let tensors = WeightKeys.of(self).map { (name: $0.key, tensor: $0.variable.tensor) }
+      let tensors = try WeightKeys.of(self).map { (name: $0.key, tensor: try $0.variable.stored()) }
       try SafetensorsFile.write(tensors, metadata: ["format": "keras"], to: path)
     } else if path.hasSuffix(".weights.h5") {
       try AtomicFile.replace(path) { temporary in

@@ -16,6 +16,16 @@ enum PendingValues {
     return try body()
   }
 
+  /// What a factor of LoRA starts with. Files hold no values for it; what a config may ask for is bounded by the weight it adapts.
+  static func factor(_ usual: Initializer, of weight: [Int], _ shape: [Int]) throws -> Initializer {
+    guard budgets.withLock({ $0[UInt(pthread_self())] }) != nil else { return usual }
+    let limit = try 64 * Tensor.byteCount(weight, .float32) + 1 << 22
+    guard try Tensor.byteCount(shape, .float32) <= limit else {
+      throw XferError.format("LoRA of rank \(shape.last ?? 0) is asked for on a weight of shape \(weight)")
+    }
+    return .zeros
+  }
+
   /// What a new weight starts with: zeros while a file is being read, else what its layer asks for.
   static func initializer(_ usual: Initializer, _ shape: [Int]) throws -> Initializer {
     try budgets.withLock { budgets in

@@ -49,7 +49,9 @@ struct WeightTransfer {
     }
     for ((variable, _), value) in zip(found, values) {
       try variable.adopt(value)
-      variable.isLoaded = true
+      variable.markLoaded()
+      // What the file has is the sum, as Keras loads it.
+      for factor in variable.lowRank.map({ [$0.a, $0.b] }) ?? [] { try factor.assign(Tensor(zeros: factor.shape)) }
     }
     return report
   }

@@ -119,9 +119,9 @@ public final class Conv2D: Layer {
     }
     options = try ConvolutionOptions(&config)
     kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
-    try config.refuse("lora_rank")
-    config.ignore("lora_alpha")
+    let lora = try LoRA(&config)
     try super.init(reading: &config)
+    self.lora = lora
   }
 
   public override func build(_ inputs: [OpenShape]) throws {
@@ -138,7 +138,7 @@ public final class Conv2D: Layer {
     guard let kernel else { throw XferError.state("\(name) has no weights yet") }
     let graph = context.graph
     let y = try graph.conv2D(
-      inputs[0], graph.variable(kernel), bias: bias.map { graph.variable($0) }, strides: options.strides, dilation: options.dilation,
+      inputs[0], graph.adapted(kernel), bias: bias.map { graph.variable($0) }, strides: options.strides, dilation: options.dilation,
       padding: options.padding, groups: groups)
     return try options.activation.emit(y, graph)
   }
@@ -147,8 +147,10 @@ public final class Conv2D: Layer {
     try ActivationFunction.setter(key, value, of: self) { self.options.activation = $0 }
   }
 
+  override var adaptable: Variable? { kernel }
+
   public override var ownConfig: [String: JSONValue] {
-    options.config.with(["filters": .int(filters), "groups": .int(groups)], kernelSpec.config("kernel"))
+    options.config.with(["filters": .int(filters), "groups": .int(groups)], kernelSpec.config("kernel"), loraConfig)
   }
 }
 

@@ -1,7 +1,7 @@
 public import XferCore
 public import XferGraph
 
-/// `activation(x · kernel + bias)`; kernel (inputs, units).
+/// `activation(x · kernel + bias)`; kernel (inputs, units). ``enableLoRA(rank:alpha:aInitializer:bInitializer:)`` adapts the kernel.
 public final class Dense: Layer {
   public override class var className: String { "Dense" }
   let units: Int
@@ -30,9 +30,10 @@ public final class Dense: Layer {
     useBias = try config.bool("use_bias", true)
     kernelSpec = try WeightSpec(&config, "kernel", default: .glorotUniform)
     biasSpec = try WeightSpec(&config, "bias", default: .zeros)
-    try config.refuse("lora_rank", "quantization_config")
-    config.ignore("lora_alpha")
+    try config.refuse("quantization_config")
+    let lora = try LoRA(&config)
     try super.init(reading: &config)
+    self.lora = lora
   }
 
   public override func build(_ inputs: [OpenShape]) throws {
@@ -52,7 +53,7 @@ public final class Dense: Layer {
       throw XferError.shape("\(name) was built for \(kernel.shape[0]) features, an input of shape \(shape) was given")
     }
     let rows = try graph.reshape(inputs[0], to: [shape.dropLast().reduce(1, *), kernel.shape[0]])
-    let product = try graph.matmul(rows, graph.variable(kernel), bias: bias.map { graph.variable($0) })
+    let product = try graph.matmul(rows, graph.adapted(kernel), bias: bias.map { graph.variable($0) })
     return try activation.emit(graph.reshape(product, to: shape.dropLast() + [units]), graph)
   }
 
@@ -60,8 +61,10 @@ public final class Dense: Layer {
     try ActivationFunction.setter(key, value, of: self) { self.activation = $0 }
   }
 
+  override var adaptable: Variable? { kernel }
+
   public override var ownConfig: [String: JSONValue] {
     ["units": .int(units), "activation": activation.config, "use_bias": .bool(useBias), "quantization_config": nil]
-      .with(kernelSpec.config("kernel"), biasSpec.config("bias"))
+      .with(kernelSpec.config("kernel"), biasSpec.config("bias"), loraConfig)
   }
 }

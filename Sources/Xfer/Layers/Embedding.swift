@@ -23,10 +23,12 @@ public final class Embedding: Layer {
     outputDim = try config.required("output_dim")
     embeddingsSpec = try WeightSpec(&config, "embeddings", default: .randomUniform(min: -0.05, max: 0.05))
     if try config.bool("mask_zero", false) { throw XferError.unsupported("Embedding: 'mask_zero' = true is not supported") }
-    try config.refuse("weights", "lora_rank", "quantization_config")
+    try config.refuse("weights", "quantization_config")
     // Deprecated in Keras, where it does nothing.
-    config.ignore("lora_alpha", "input_length")
+    config.ignore("input_length")
+    let lora = try LoRA(&config)
     try super.init(reading: &config)
+    self.lora = lora
   }
 
   public override var inputDType: DType { .int32 }
@@ -42,15 +44,17 @@ public final class Embedding: Layer {
     guard let embeddings else { throw XferError.state("\(name) has no weights yet") }
     let graph = context.graph
     let shape = graph.shape(inputs[0])
-    let table = try graph.reshape(graph.variable(embeddings), to: [1, inputDim, outputDim])
+    let table = try graph.reshape(graph.adapted(embeddings), to: [1, inputDim, outputDim])
     let rows = try graph.gather(table, index: graph.reshape(inputs[0], to: [shape.reduce(1, *)]))
     return try graph.reshape(rows, to: shape + [outputDim])
   }
+
+  override var adaptable: Variable? { embeddings }
 
   public override var ownConfig: [String: JSONValue] {
     [
       "input_dim": .int(inputDim), "output_dim": .int(outputDim), "activity_regularizer": nil, "mask_zero": false,
       "quantization_config": nil,
-    ].with(embeddingsSpec.config("embeddings"))
+    ].with(embeddingsSpec.config("embeddings"), loraConfig)
   }
 }

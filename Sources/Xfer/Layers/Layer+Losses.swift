@@ -22,7 +22,7 @@ extension Layer {
       return try callLosses + values.map { try plan.read($0).copy() }
     }
     let key = EagerPlans.Key(
-      inputs: [], training: false, taped: [], flags: allLayers.map(\.trainable), backend: Backend.choiceGeneration, precision: .float32)
+      inputs: [], training: false, taped: [], flags: trainableFlags, backend: Backend.choiceGeneration, precision: .float32)
     let entry = try penalties.exclusive(key, variables: moved, make: make)
     return try callLosses + tape.record(entry, inputs: []) { [penalties] in penalties.giveBack(entry, key) }
   }

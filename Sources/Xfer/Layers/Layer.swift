@@ -38,6 +38,8 @@ open class Layer {
   /// That of calls on data.
   var precision: Precision { .current }
   let eager = EagerPlans()
+  /// How the layer's kernel is adapted, or, before it is built, is to be; nil when it is not.
+  public internal(set) var lora: LoRA?
   /// See ``setCallArguments(_:)``.
   private(set) var callArguments: [String: JSONValue] = [:]
   let penalties = EagerPlans()
@@ -94,8 +96,10 @@ open class Layer {
       throw XferError.unsupported("\(name): '\(key)' of a \(Self.className) is fixed when the layer is made")
     }
     change()
-    Self.changes.add(1, ordering: .relaxed)
+    Self.noteChange()
   }
+  /// Plans made before are not used any more.
+  static func noteChange() { changes.add(1, ordering: .relaxed) }
   /// What sets a value of the config, once it is found to be good; nil for values that are fixed.
   func setter(_ key: String, _ value: JSONValue) throws -> (() -> Void)? { nil }
   /// Counts changes of configs: plans are made for one state of them.
@@ -143,12 +147,17 @@ open class Layer {
     return variable
   }
 
+  /// The weight that can be adapted, once it is there; nil for classes that have none.
+  var adaptable: Variable? { nil }
+
   /// Adds a weight made elsewhere.
   func addWeight(_ variable: Variable) { ownWeights.append(variable) }
 
-  /// The layer's own weights as files list them: those an optimizer may move, then the statistics, whatever the flags are.
+  /// The layer's own weights as files list them: those an optimizer may move, then the statistics, whatever the flags are. The factors of LoRA
+  /// are not among them: their product is part of the kernel's ``Variable/stored()``.
   public var storedWeights: [Variable] {
-    ownWeights.filter { !moving.contains(ObjectIdentifier($0)) } + ownWeights.filter { moving.contains(ObjectIdentifier($0)) }
+    let own = ownWeights.filter { !$0.isFactor }
+    return own.filter { !moving.contains(ObjectIdentifier($0)) } + own.filter { moving.contains(ObjectIdentifier($0)) }
   }
 
   // MARK: Trainable and weights
@@ -162,6 +171,11 @@ open class Layer {
       for layer in sublayers { layer.trainable = newValue }
     }
   }
+
+  /// The flag of this layer, then those of its own weights, which may differ from it.
+  var ownFlags: [Bool] { [trainableFlag] + ownWeights.map(\.trainable) }
+  /// All flags, which plans are made for.
+  var trainableFlags: [Bool] { allLayers.flatMap(\.ownFlags) }
 
   /// Sets the flag of this layer alone, as when a saved model is read: the layers within bring their own.
   func setOwnTrainable(_ value: Bool) { trainableFlag = value }
@@ -192,6 +206,7 @@ open class Layer {
     do {
       try NameScope.within(name) { try build(inputs) }
       buildShapes = inputs
+      if let lora { try adapt(lora) }
     } catch let error as XferError {
       ownWeights = []
       throw XferError(error.status, error.message.hasPrefix(name) ? error.message : "\(name): \(error.message)")

@@ -20,7 +20,7 @@ extension Layer {
       throw XferError.shape("\(name) wants inputs with a batch dimension, a scalar was given")
     }
     try buildIfNeeded(inputs.map { $0.shape.map { $0 } })
-    let flags = allLayers.map(\.trainable)
+    let flags = trainableFlags
     let taped = tape.map { tape in inputs.map { tape.watches($0) } }
     let arguments = callArguments
     let key = EagerPlans.Key(

@@ -23,7 +23,7 @@ public struct FreezeAudit {
   init(_ model: Model, statistics: [Variable] = []) {
     let moving = Set((model.trainableWeights + statistics).map { ObjectIdentifier($0) })
     entries = model.weights.map { weight in
-      Entry(path: weight.path, trainable: moving.contains(ObjectIdentifier(weight)), digest: Self.digest(weight), variable: weight)
+      Entry(path: weight.path, trainable: moving.contains(ObjectIdentifier(weight)), digest: weight.digest, variable: weight)
     }
   }
 
@@ -31,7 +31,7 @@ public struct FreezeAudit {
   public var frozen: [Entry] { entries.filter { !$0.trainable } }
 
   /// Paths of the frozen ones that are not what they were.
-  public var moved: [String] { frozen.filter { Self.digest($0.variable) != $0.digest }.map(\.path) }
+  public var moved: [String] { frozen.filter { $0.variable.digest != $0.digest }.map(\.path) }
 
   /// - Throws: `XFER_E_INTERNAL` naming the frozen weights that moved.
   public func verify() throws {
@@ -44,12 +44,6 @@ public struct FreezeAudit {
   /// {"weights":[{"path","trainable","digest"}]}: equal digests are equal bits.
   public var json: JSONValue {
     ["weights": .array(entries.map { ["path": .string($0.path), "trainable": .bool($0.trainable), "digest": .string($0.digest.text)] })]
-  }
-
-  private static func digest(_ variable: Variable) -> Digest {
-    var digest = Digest()
-    digest.combine(UnsafeRawBufferPointer(start: variable.tensor.data, count: variable.tensor.byteCount))
-    return digest
   }
 }
 

@@ -47,8 +47,10 @@ public final class Trainer {
   private struct Flag {
     weak var layer: Layer?
     let name: String
-    let trainable: Bool
-    init(_ layer: Layer) { (self.layer, name, trainable) = (layer, layer.name, layer.trainable) }
+    /// The layer's own, then its weights'.
+    let trainable: [Bool]
+    init(_ layer: Layer) { (self.layer, name, trainable) = (layer, layer.name, layer.ownFlags) }
+    var isStale: Bool { layer?.ownFlags != trainable }
   }
 
   private var flags: [Flag]
@@ -91,7 +93,7 @@ public final class Trainer {
   /// Throws ``XFER_E_STALE_TRAINABLE`` naming the layers whose flag changed; with `recompile` takes over the new flags instead.
   func checkTrainable(recompile: Bool) throws {
     let now = try model.allLayers
-    let changed = flags.filter { $0.layer.map { $0.trainable } != $0.trainable }.map(\.name)
+    let changed = flags.filter(\.isStale).map(\.name)
     let added = now.count != flags.count
     guard !changed.isEmpty || added else { return }
     guard recompile else {

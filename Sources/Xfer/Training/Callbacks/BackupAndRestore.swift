@@ -75,9 +75,7 @@ public final class BackupAndRestore: Callback {
         "\(file.path) is the backup of another model: it has \(saved.count) weights, the model \(weights.count), or other shapes")
     }
     try TrainingSnapshot.restore(file, state)
-    for (weight, value) in zip(weights, saved) where memcmp(weight.tensor.data, value.data, value.byteCount) != 0 {
-      try weight.assign(value)
-    }
+    for (weight, value) in zip(weights, saved) { try weight.restore(value) }
     state.initialEpoch = epoch
   }
 

@@ -60,7 +60,7 @@ public final class EarlyStopping: MonitorCallback {
     if stoppedEpoch > 0, verbose > 0 { writeError("Epoch \(stoppedEpoch + 1): early stopping\n") }
     guard restoreBestWeights, let bestWeights else { return }
     if verbose > 0 { writeError("Restoring model weights from the end of the best epoch: \(bestEpoch + 1).\n") }
-    for (weight, value) in zip(state.model.weights, bestWeights) { try weight.assign(value) }
+    for (weight, value) in zip(state.model.weights, bestWeights) { try weight.restore(value) }
   }
 
   // MARK: Backups

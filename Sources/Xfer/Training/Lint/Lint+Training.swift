@@ -7,6 +7,7 @@ extension Trainer {
     let model = try model
     lintAugmentation(model)
     lintRate(model)
+    lintAdapters(model)
   }
 
   /// Looks at a batch that training is about to read.
@@ -48,6 +49,20 @@ extension Trainer {
       "\(tuned.count) pretrained weights are trained at a learning rate of \(LearningRateRange.text(rate)): above 1e-4 they lose what they know within "
         + "a few steps. Compile with 1e-5, or give them less than the new layers by learning-rate multipliers; or freeze the base until the head is trained"
     )
+  }
+
+  /// Of a product of two zeros neither factor has a gradient.
+  private func lintAdapters(_ model: Model) {
+    let trained = Set(trainableWeights.map { ObjectIdentifier($0) })
+    let idle = model.allLayers.filter { layer in
+      guard let update = layer.adaptable?.lowRank, trained.contains(ObjectIdentifier(update.a)) else { return false }
+      return [update.a, update.b].allSatisfy { $0.values.allSatisfy { $0 == 0 } }
+    }
+    guard let first = idle.first?.adaptable?.lowRank else { return }
+    model.warnOnce(
+      .idleAdapters,
+      "LoRA of \(Lint.list(idle.map(\.name))) cannot learn: both its matrices are zero. A file holds the kernel with their product added, and leaves "
+        + "them so, as in Keras: assign random numbers to '\(first.a.path)' and its like first")
   }
 
   /// Statistics of a large data set give way to those of small batches of a small one.

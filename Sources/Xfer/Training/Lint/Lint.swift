@@ -6,7 +6,7 @@ import XferCore
 enum Lint {
   /// What a model is warned of once.
   enum Finding: Hashable {
-    case threshold, silentAugmentation, batchStatistics, fastFineTuning, labels
+    case threshold, silentAugmentation, batchStatistics, fastFineTuning, labels, idleAdapters
   }
 
   /// What the process was warned of once.

@@ -5,6 +5,9 @@ public struct Phase: Equatable, Sendable {
   public var name: String
   /// The layers of the base that are trained along with those outside it.
   public var unfreeze: UnfreezeDepth
+  /// Adapts the layers that `unfreeze` names, those that can be, in place of training them: their kernels and all other layers of the base stay
+  /// frozen. Nil for none.
+  public var lora: LoRA?
   /// The most epochs.
   public var epochs: Int
   /// A number, or a schedule as {"class_name", "config"}; nil leaves the optimizer's own.
@@ -20,23 +23,30 @@ public struct Phase: Equatable, Sendable {
   public var earlyStopping: JSONValue?
 
   public init(
-    _ name: String, unfreeze: UnfreezeDepth = .none, epochs: Int = 1, learningRate: Double? = nil, optimizer: String = "Adam",
+    _ name: String, unfreeze: UnfreezeDepth = .none, lora: LoRA? = nil, epochs: Int = 1, learningRate: Double? = nil,
+    optimizer: String = "Adam",
     optimizerConfig: JSONValue = [:], learningRateGroups: [LearningRateGroup] = [], layerDecay: Double? = nil,
     earlyStopping: JSONValue? = nil
   ) {
-    (self.name, self.unfreeze, self.epochs) = (name, unfreeze, epochs)
+    (self.name, self.unfreeze, self.lora, self.epochs) = (name, unfreeze, lora, epochs)
     self.learningRate = learningRate.map { .double($0) }
     (self.optimizer, self.optimizerConfig) = (optimizer, optimizerConfig)
     (self.learningRateGroups, self.layerDecay, self.earlyStopping) = (learningRateGroups, layerDecay, earlyStopping)
   }
 
-  /// From {"name", "unfreeze", "epochs", "learning_rate", "optimizer", "learning_rate_groups", "layer_decay", "early_stopping"}, of which the
+  /// From {"name", "unfreeze", "lora", "epochs", "learning_rate", "optimizer", "learning_rate_groups", "layer_decay", "early_stopping"}, of which the
   /// name alone is required.
   public init(_ json: JSONValue) throws {
     var config = try Configuration(json, for: "Phase")
     name = try config.string("name", "")
     guard !name.isEmpty else { throw XferError.invalid("Phase: 'name' is required, \(json.text()) was given") }
-    unfreeze = try UnfreezeDepth(config.string("unfreeze", "none"))
+    lora = try config.value("lora").map { json in
+      var arguments = try Configuration(json.intValue.map { ["rank": .int($0)] } ?? json, for: "'lora'")
+      let lora = try LoRA(arguments: &arguments)
+      try arguments.finish()
+      return lora
+    }
+    unfreeze = try UnfreezeDepth(config.string("unfreeze", lora == nil ? "none" : "all"))
     epochs = try config.int("epochs", 1)
     learningRate = config.value("learning_rate")
     if let learningRate, learningRate.doubleValue == nil, learningRate.objectValue == nil {
@@ -63,6 +73,7 @@ public struct Phase: Equatable, Sendable {
       "name": .string(name), "unfreeze": .string(unfreeze.text), "epochs": .int(epochs),
       "optimizer": ["class_name": .string(optimizer), "config": optimizerConfig],
     ]
+    members["lora"] = lora?.arguments
     members["learning_rate"] = learningRate
     if !learningRateGroups.isEmpty { members["learning_rate_groups"] = .array(learningRateGroups.map(\.json)) }
     members["layer_decay"] = layerDecay.map { .double($0) }
@@ -73,6 +84,10 @@ public struct Phase: Equatable, Sendable {
   /// Refuses, before anything is trained, what could not be carried out.
   func check() throws {
     guard epochs >= 0 else { throw XferError.invalid("phase '\(name)': 'epochs' is to be 0 or above, \(epochs) was given") }
+    guard lora == nil || unfreeze != .none else {
+      throw XferError.invalid("phase '\(name)': 'lora' adapts the layers that 'unfreeze' names, and it names none")
+    }
+    try lora?.check("phase '\(name)'")
     guard layerDecay == nil || learningRateGroups.isEmpty else {
       throw XferError.invalid("phase '\(name)': 'layer_decay' and 'learning_rate_groups' exclude each other")
     }

@@ -32,7 +32,8 @@ extension PhasePlan {
   /// - `layer-decay`: the head, then all layers, each with `layer_decay` (0.8) times the rate of the next one towards the output.
   ///
   /// Settings: `epochs` (20) and `learning_rate` (1e-3) of the head; `fine_tune_epochs` (10) in all and `fine_tune_rate` (1e-5) behind it;
-  /// `unfreeze` ("all") of head-then-all; `optimizer` and `early_stopping` of all phases, `base` and `head` of the plan.
+  /// `lora` of all phases behind the head; `unfreeze` ("all") of head-then-all; `optimizer` and `early_stopping` of all phases, `base` and
+  /// `head` of the plan.
   public static func preset(_ name: String, settings: JSONValue = [:]) throws -> PhasePlan {
     guard let maker = makers[name] else {
       throw XferError.notFound("unknown preset '\(name)'\(hint(name, among: presets)); there are \(presets.joined(separator: ", "))")
@@ -42,7 +43,7 @@ extension PhasePlan {
     if config.value("base") != nil { plan.base = try config.string("base", "") }
     if config.value("head") != nil { plan.head = try config.string("head", "") }
     // Settings that only other presets read are no mistake: the same ones go with each.
-    config.ignore("fine_tune_epochs", "fine_tune_rate", "unfreeze", "stages", "layer_decay")
+    config.ignore("fine_tune_epochs", "fine_tune_rate", "unfreeze", "stages", "layer_decay", "lora")
     try config.finish()
     try plan.check()
     return plan
@@ -72,6 +73,7 @@ extension PhasePlan {
       let own = epochs * (index + 1) / depths.count - epochs * index / depths.count
       guard own > 0, depth.unfreeze != .none else { continue }
       var more: [String: JSONValue] = ["epochs": .int(own), "unfreeze": .string(depth.unfreeze.text)]
+      more["lora"] = config.value("lora")
       more["layer_decay"] = decay.map { .double($0) }
       phases.append(try phase(depth.name, &config, rate: rate, more))
     }

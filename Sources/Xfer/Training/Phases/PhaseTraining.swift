@@ -82,6 +82,8 @@ private final class PhaseTraining: Callback {
         throw XferError(error.status, "phase '\(phase.name)': \(error.message)")
       }
     }
+    // Before the first phase: a checkpoint is one of the weights there are then.
+    try base.adapt(plan)
     checkpoint = options.checkpoint.map { [model, base] in PhaseCheckpoint($0, model, base, plan, identity: options.identity) }
   }
 
@@ -108,7 +110,7 @@ private final class PhaseTraining: Callback {
   }
 
   private func compile(_ phase: Phase) throws -> Trainer {
-    try base.unfreeze(phase.unfreeze)
+    try base.prepare(phase)
     return try model.compile(optimizer: phase.makeOptimizer(model, base), outputs: origin.outputs)
   }
 

@@ -98,7 +98,8 @@ struct PretrainedBase {
   /// A model that is a base itself.
   init(_ model: Model) { (container, layers) = (model, model.layers) }
 
-  var weights: [ObjectIdentifier] { layers.flatMap(\.weights).map { ObjectIdentifier($0) } }
+  /// The weights it was pretrained with.
+  var weights: [ObjectIdentifier] { layers.flatMap(\.weights).filter { !$0.isFactor }.map { ObjectIdentifier($0) } }
 
   /// Sets the flags of all layers of the base; they count from the next compile on.
   ///

@@ -356,7 +356,8 @@ xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_
  * before and after training are equal bits: the proof that what was frozen did not move. */
 xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, size_t *length);
 /* How the model would run with this batch size:
- * {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes","inputs"}],"peak_bytes":n, "precision":"float32"}. flops counts
+ * {"nodes":[{"layer","op","backend","shape","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n, "precision":"float32"}.
+ * weights: what becomes of those it reads, "none", "frozen", "cached" (frozen, and run once a sample by fit) or "trained". flops counts
  * multiplications and additions, bytes what is read and written once, inputs are places in the list. training 1: a training step of the compiled
  * model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);

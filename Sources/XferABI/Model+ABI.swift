@@ -91,7 +91,7 @@ import XferGraph
 ) -> xfer_status {
   call {
     try give(buffer, capacity, length) {
-      try object(model, .model, "model").plan(
+      try object(model, .model, "model").planReport(
         batchSize: XferABI.batchSize(batchSize), training: truth(training, "training")
       ).json.text()
     }

@@ -30,22 +30,15 @@ struct HeadedNetwork {
     base = try loaded ?? argument.load(size: size, features: true, unnamed: "imagenet")
     base.trainable = false
 
-    let input = try Input(shape: [size.height, size.width, 3])
-    let x = try base(input, training: false)
-    guard x.shape.count == 4 || x.shape.count == 2 else {
-      throw XferError.shape("\(baseName) gives \(x.shape.dropFirst().map { $0 ?? 0 }): features [h, w, channels] or [features] are wanted")
-    }
-    let pooling = x.shape.count == 4 ? GlobalAveragePooling2D() : nil
-    let dense = Dense(names.count == 2 ? 1 : names.count)
-    func head(_ features: SymbolicTensor) throws -> SymbolicTensor { try dense(pooling.map { try $0(features) } ?? features) }
-    model = try Model(input, head(x))
+    let head = ClassifierHead(classes: names.count)
+    model = try head.model(on: base, baseName, size)
     let changes = try options.augment?.layers(seed: Int(options.seed)) ?? []
     if changes.isEmpty {
       trained = model
     } else {
       let start = try Input(shape: [size.height, size.width, 3])
       let changed = try changes.reduce(start) { try $1($0) }
-      trained = try Model(start, head(base(changed, training: false)))
+      trained = try Model(start, head(base(changed, training: false), baseName))
     }
     model.metadata = ["class_names": .array(names.map { .string($0) })]
     classifier = try Classifier(model, baseName)

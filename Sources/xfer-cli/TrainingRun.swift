@@ -30,7 +30,7 @@ struct TrainingRun {
     try runPhases()
     // What the report says of memory is the training's, not that of the plan made for the report.
     result.peakBytes = peakResidentBytes()
-    result.plan = try network.trained.plan(batchSize: options.source.batchSize, training: true).json
+    result.plan = try network.trained.planReport(batchSize: options.source.batchSize, training: true).json
     if options.report != nil {
       result.drawing = try network.trained.planFigure(batchSize: options.source.batchSize, training: true, showShapes: true)
     }

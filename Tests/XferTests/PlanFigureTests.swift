@@ -22,7 +22,7 @@ import XferGraph
   }
 
   private func boxes(_ model: Model, training: Bool) throws -> PlanBoxes {
-    PlanBoxes(try model.plan(batchSize: 2, training: training).report())
+    PlanBoxes(try model.planReport(batchSize: 2, training: training))
   }
 
   @Test func reportsSayWhatReadsWhat() throws {
@@ -41,9 +41,9 @@ import XferGraph
     let drawn = try boxes(model, training: true)
     let names = drawn.boxes.map(\.layer)
     #expect(names.contains("first") && names.contains("tuned") && names.contains("head <&>"))
-    func state(_ layer: String) -> PlanBoxes.State? { drawn.boxes.first { $0.layer == layer || $0.fusedFrom.contains(layer) }?.state }
+    func state(_ layer: String) -> PlanReport.State? { drawn.boxes.first { $0.layer == layer || $0.fusedFrom.contains(layer) }?.state }
     #expect(state("first") == .frozen)
-    #expect(state("pool") == .plain)
+    #expect(state("pool") == PlanReport.State.none)
     #expect(state("tuned") == .trained && state("head <&>") == .trained)
     // What was fused is in the box that took it over, and the way back is counted with its layer.
     #expect(drawn.boxes.contains { !$0.fusedFrom.isEmpty })

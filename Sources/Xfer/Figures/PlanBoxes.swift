@@ -3,23 +3,13 @@ import XferGraph
 /// The steps of a plan as a drawing shows them: one box for what a layer does to the data on the way forward, with the cost of its way back and its
 /// updates beside it.
 struct PlanBoxes {
-  /// What becomes of the weights a box reads.
-  enum State: String, CaseIterable {
-    /// It has none.
-    case plain
-    case frozen
-    /// Frozen, and `fit` runs it once a sample.
-    case cached
-    case trained
-  }
-
   struct Box {
     var layer: String
     var ops: [String] = []
     var backends: [String] = []
     var shape: [Int] = []
     var fusedFrom: [String] = []
-    var state = State.plain
+    var state = PlanReport.State.none
     var cost = Cost()
     /// Of the gradients and updates.
     var training = Cost()
@@ -39,10 +29,8 @@ struct PlanBoxes {
   /// What belongs to no layer: the loss' way back, the optimizer's own numbers.
   private(set) var other = Cost()
 
-  /// - Parameters:
-  ///   - cached: values that `fit` keeps, and those they are made of.
-  ///   - trainable: layers whose weights would be trained, where the plan is one of inference and changes none.
-  init(_ nodes: [PlanReportNode], cached: Set<ValueID> = [], trainable: Set<String> = []) {
+  init(_ report: PlanReport) {
+    let nodes = report.nodes
     /// The box of each step on the way forward.
     var place = [Int?](repeating: nil, count: nodes.count)
     for (index, node) in nodes.enumerated() where node.phase == .forward && node.readsData {
@@ -59,8 +47,7 @@ struct PlanBoxes {
         inputs.append(sources)
       }
       place[index] = box
-      let isTrained = node.changesWeights || (node.readsWeights && ([node.layer] + node.fusedFrom).contains(where: trainable.contains))
-      add(node, to: box, isTrained ? .trained : node.outputs.allSatisfy(cached.contains) ? .cached : node.readsWeights ? .frozen : .plain)
+      add(node, to: box, report.states[index])
     }
     var byLayer: [String: Int] = [:]
     for (index, box) in boxes.enumerated() {
@@ -76,18 +63,18 @@ struct PlanBoxes {
     }
   }
 
-  private mutating func add(_ node: PlanReportNode, to box: Int, _ state: State) {
+  private mutating func add(_ node: PlanReportNode, to box: Int, _ state: PlanReport.State) {
     boxes[box].shape = node.shape
     boxes[box].cost += node
     if !boxes[box].ops.contains(node.op) { boxes[box].ops.append(node.op) }
     if !boxes[box].backends.contains(node.backend) { boxes[box].backends.append(node.backend) }
     boxes[box].fusedFrom += node.fusedFrom.filter { !boxes[box].fusedFrom.contains($0) }
-    let order = State.allCases
+    let order = PlanReport.State.allCases
     if (order.firstIndex(of: state) ?? 0) > (order.firstIndex(of: boxes[box].state) ?? 0) { boxes[box].state = state }
   }
 
   /// The cost of all boxes in a state, forward.
-  func total(_ state: State) -> (count: Int, cost: Cost) {
+  func total(_ state: PlanReport.State) -> (count: Int, cost: Cost) {
     let members = boxes.filter { $0.state == state }
     return (members.count, members.reduce(into: Cost()) { $0 += $1.cost })
   }

@@ -29,18 +29,18 @@ struct PlanFigure {
   private var boxHeight: Double { showShapes ? 60 : 46 }
   private var rowHeight: Double { boxHeight + Self.rowGap }
 
-  private static func colours(_ state: PlanBoxes.State) -> (fill: String, line: String) {
+  private static func colours(_ state: PlanReport.State) -> (fill: String, line: String) {
     switch state {
-    case .plain: ("#f6f8fa", "#afb8c1")
+    case .none: ("#f6f8fa", "#afb8c1")
     case .frozen: ("#e3edfb", SVG.blue)
     case .cached: ("#dcf3e6", "#1f8a54")
     case .trained: ("#fdebdc", SVG.orange)
     }
   }
 
-  private func label(_ state: PlanBoxes.State) -> String {
+  private func label(_ state: PlanReport.State) -> String {
     switch state {
-    case .plain: "no weights"
+    case .none: "no weights"
     case .frozen: "frozen"
     case .cached: "frozen, run once a sample"
     case .trained: isTraining ? "trained" : "trainable"
@@ -89,7 +89,7 @@ struct PlanFigure {
       parts.append(SVG.text(text, x: x + 22, y: 53, colour: SVG.ink))
       x += 22 + 6.3 * Double(text.count) + 26
     }
-    for state in PlanBoxes.State.allCases {
+    for state in PlanReport.State.allCases {
       let (count, cost) = boxes.total(state)
       guard count > 0 else { continue }
       let (fill, line) = Self.colours(state)

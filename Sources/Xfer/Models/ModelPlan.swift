@@ -13,18 +13,3 @@ extension Model {
     return try Plan(graph, options: options)
   }
 }
-
-extension Plan {
-  /// {"nodes":[{"layer","op","backend","shape","phase","fused_from","flops","bytes","inputs"}],"peak_bytes":n,"precision":"float32"}.
-  public var json: JSONValue {
-    let nodes = report().map { node -> JSONValue in
-      [
-        "layer": .string(node.layer), "op": .string(node.op), "backend": .string(node.backend),
-        "shape": .array(node.shape.map { .int($0) }),
-        "phase": .string("\(node.phase)"), "fused_from": .array(node.fusedFrom.map { .string($0) }), "flops": .double(node.flops),
-        "bytes": .int(node.bytes), "inputs": .array(node.inputs.map { .int($0) }),
-      ]
-    }
-    return ["nodes": .array(nodes), "peak_bytes": .int(peakBytes), "precision": .string(precision.name)]
-  }
-}

@@ -3,15 +3,10 @@ import XferCore
 
 extension Graph {
   /// Moves additions and rectifiers into the op that makes their input, where nothing else reads that input.
-  func fuse(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>, backends: [Backend]) throws {
+  func fuse(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>) {
     let constant = constantValues(plastic: plastic)
     fuseResiduals(kept, constant)
     fuseActivations(kept, constant)
-    try fuseSeparable(kept, constant) { merged, pointwise in
-      let (whole, half) = (specification(merged, constant: constant), specification(pointwise, constant: constant))
-      let backend = try half.choose(among: backends)
-      return whole.isPreferred(by: backend)
-    }
   }
 
   /// conv(x) + r → conv(x, residual: r). The convolution moves to the addition's place, where r is known.

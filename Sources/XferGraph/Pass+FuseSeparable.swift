@@ -4,11 +4,13 @@ import XferCore
 extension Graph {
   /// depthwise convolution → 1×1 convolution, with a rectifier before it: one op, where a backend prefers that and nothing else reads what
   /// lies between. Chen et al. 2017 and every network of separable convolutions since; the tensor between is as large as the input.
-  ///
-  /// - Parameter isPreferred: whether the op would go to a backend that prefers it, the one that would run the 1×1 convolution too.
-  func fuseSeparable(
-    _ kept: Set<ValueID>, _ constant: Set<ValueID>, isPreferred: (_ merged: Node, _ pointwise: Node) throws -> Bool
-  ) rethrows {
+  func fuseSeparable(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>, backends: [Backend]) throws {
+    let constant = constantValues(plastic: plastic)
+    /// Whether the op would go to a backend that prefers it, the one that would run the 1×1 convolution too.
+    func isPreferred(_ merged: Node, _ pointwise: Node) throws -> Bool {
+      let (whole, half) = (specification(merged, constant: constant), specification(pointwise, constant: constant))
+      return whole.isPreferred(by: try half.choose(among: backends))
+    }
     let consumers = consumers()
     let producers = producers()
     var place = nodes.indices.map { Optional(nodes[$0]) }

@@ -129,13 +129,17 @@ extension Graph {
 
   /// Fingerprints of values by how they are computed; equal for equal computations of other graphs and batch sizes.
   ///
-  /// - Parameter naming: what stands for a weight: its identity, or its contents where another process is to understand the fingerprint.
+  /// - Parameter naming: what stands for a weight: its identity, or something another process would call it by too.
   public func fingerprints(naming: (Variable) -> Digest = Graph.identity) -> [ValueID: Digest] {
     var result: [ValueID: Digest] = [:]
+    var inputs = 0
     for (index, value) in values.enumerated() {
       var digest = Digest()
       switch value.source {
-      case .input: digest.combine("input \(value.description.dtype.name) \(value.description.shape.dropFirst())")
+      case .input:
+        // Inputs are told apart by their order: a shared layer makes different values of two of them.
+        digest.combine("input \(inputs) \(value.description.dtype.name) \(value.description.shape.dropFirst())")
+        inputs += 1
       case .variable(let variable):
         digest.combine("variable")
         digest.combine(naming(variable))

@@ -18,7 +18,20 @@ public final class Plan {
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
     public var kept: [ValueID] = []
+    /// Tests leave some out, to compare.
+    package var passes = Passes.all
     public init() {}
+  }
+
+  /// The passes that make a plan cheaper and leave its results as they are.
+  package struct Passes: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+    package static let foldFrozenBatchNorm = Passes(rawValue: 1)
+    package static let recompute = Passes(rawValue: 2)
+    package static let fuse = Passes(rawValue: 4)
+    package static let fuseSeparable = Passes(rawValue: 8)
+    package static let all: Passes = [.foldFrozenBatchNorm, .recompute, .fuse, .fuseSeparable]
   }
 
   struct Step {
@@ -59,10 +72,12 @@ public final class Plan {
   public init(_ graph: Graph, options: Options) throws {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
-    try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
-    graph.recompute(keeping: kept)
+    let passes = options.passes
+    if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept) }
+    if passes.contains(.recompute) { graph.recompute(keeping: kept) }
     let backends = try Backend.ordered(preferring: options.backend)
-    try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
+    if passes.contains(.fuse) { graph.fuse(plastic: plastic, keeping: kept) }
+    if passes.contains(.fuseSeparable) { try graph.fuseSeparable(plastic: plastic, keeping: kept, backends: backends) }
     let constant = graph.constantValues(plastic: plastic)
     let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
     constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)

@@ -27,6 +27,8 @@ public final class Variable {
   public let identity = uniqueIdentity()
   /// Grows with every change of the values.
   public private(set) var version: UInt64 = 0
+  /// The digest of the values as they were in a version.
+  private var digested: (version: UInt64, digest: Digest)?
 
   public init(name: String, path: String, tensor: Tensor, trainable: Bool = true) {
     self.name = name
@@ -38,6 +40,15 @@ public final class Variable {
 
   public var count: Int { tensor.count }
   public var values: [Float] { tensor.floats }
+
+  /// A fingerprint of the values; computed once a version.
+  public var digest: Digest {
+    if let digested, digested.version == version { return digested.digest }
+    var digest = Digest()
+    digest.combine(UnsafeRawBufferPointer(start: tensor.data, count: tensor.byteCount))
+    digested = (version, digest)
+    return digest
+  }
 
   /// Copies values in. The shape must be the weight's own.
   public func assign(_ value: Tensor) throws {

@@ -64,6 +64,17 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "where"))
   var cache = CacheChoice.memory
 
+  @Option(help: ArgumentHelp("How they are kept: float32, or bfloat16 in half the room, to which they are rounded then.", valueName: "dtype"))
+  var cacheDtype = CacheDType.float32
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      With --augment: how many fixed augmentations an image has while the network is frozen; epoch e trains on number e mod n, and their outputs \
+      are kept. (default: augmentation is drawn anew in every epoch, and nothing is kept)
+      """, valueName: "n"))
+  var cacheVariants: Int?
+
   @OptionGroup var runtime: RuntimeOptions
 
   @Option(help: ArgumentHelp("Where to save the model (.keras); the class names are in it.", valueName: "file"))
@@ -118,6 +129,13 @@ struct Train: ParsableCommand, ReportsJSON {
     if let checkpointBatches, checkpointBatches < 1 {
       throw ValidationError("--checkpoint-batches is to be above 0, \(checkpointBatches) was given.")
     }
+    if let cacheVariants {
+      guard cacheVariants > 0 else { throw ValidationError("--cache-variants is to be above 0, \(cacheVariants) was given.") }
+      guard source.augment != nil else { throw ValidationError("--cache-variants is for --augment, which was not given.") }
+    }
+    guard cache != .off || (cacheVariants == nil && cacheDtype == .float32) else {
+      throw ValidationError("--cache-dtype and --cache-variants want a cache, --cache is off.")
+    }
     if let out, !out.hasSuffix(".keras") { throw ValidationError("--out is to end in .keras, '\(out)' was given.") }
   }
 
@@ -158,14 +176,21 @@ struct Train: ParsableCommand, ReportsJSON {
 }
 
 /// `--cache`. On disk features stay in `$XFER_CACHE`, else `~/.cache/xfer/features`, for the next run.
-enum CacheChoice: String, ExpressibleByArgument, CaseIterable {
-  case memory, disk, off
+enum CacheChoice: String, ExpressibleByArgument, CaseIterable { case memory, disk, off }
 
+/// `--cache-dtype`.
+enum CacheDType: String, ExpressibleByArgument, CaseIterable { case float32, bfloat16 }
+
+extension Train {
   var caching: FeatureCaching {
-    switch self {
-    case .memory: .memory()
-    case .disk: .disk()
-    case .off: .off
-    }
+    var caching: FeatureCaching =
+      switch cache {
+      case .memory: .memory()
+      case .disk: .disk()
+      case .off: .off
+      }
+    caching.dtype = cacheDtype == .bfloat16 ? .bfloat16 : .float32
+    caching.variants = cacheVariants
+    return caching
   }
 }

@@ -18,10 +18,12 @@ public final class Trainer {
   let namedMetrics: [NamedMetric]
   /// The precision at `compile`.
   let precision = Precision.current
+  /// See ``Plan/Options``.
+  var passes = Plan.Passes.all
 
   private struct Key: Hashable {
-    /// Whether the inputs are the frozen part's outputs.
-    var cut = false
+    /// What the frozen part's outputs, in place of the inputs, are; empty for the inputs.
+    var cut: [Digest] = []
     var inputs: [TensorDescription]
     var targets: [TensorDescription?]
     var weights: [TensorDescription?]
@@ -53,9 +55,15 @@ public final class Trainer {
   private var flags: [Flag]
   private var steps: [Key: Step] = [:]
   private let arena = Arena()
-  private var cache: FeatureCache?
+  private struct PartsKey: Equatable {
+    var fixing: Bool
+    var evaluates: Bool
+    var settings = Layer.settingsGeneration
+  }
+  /// Where the model can be cut, for what was asked last.
+  private var frozenParts: (key: PartsKey, parts: FrozenPart.Pair)?
+  private var caches: (training: FeatureCache?, evaluation: FeatureCache?)
   private let cancelled = Atomic<Bool>(false)
-  private var servesEvaluation = false
   /// Calls of fit and evaluate within each other.
   var depth = 0
 
@@ -101,7 +109,7 @@ public final class Trainer {
     }
     flags = now.map { Flag($0) }
     trainableWeights = try model.trainableWeights
-    steps = [:]
+    (steps, frozenParts) = ([:], nil)
     try optimizer.rebind(trainableWeights, keepSlots: true)
   }
 
@@ -136,7 +144,7 @@ public final class Trainer {
         "a frozen weight was changed in the middle of an epoch whose samples were not read again: fit with the cache off")
     }
     let key = Key(
-      cut: cache != nil, inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
+      cut: cache?.part.prefix.cut ?? [], inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
       weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration,
       update: training ? optimizer.variant : nil)
     let step = try steps[key] ?? makeStep(key)
@@ -192,12 +200,14 @@ public final class Trainer {
     var graph = Graph(precision: precision)
     var inputs: [ValueID]
     let predictions: [ValueID]
-    if key.cut, let cache {
-      (graph, inputs, predictions) = try FeatureCache.lower(model, batch: key.inputs[0].shape[0], training: key.training)
-      guard let cut = cache.cut(in: graph) else { throw XferError.internal("the frozen part was not found again") }
-      graph.cut(at: cut)
+    if !key.cut.isEmpty, let cache = try features(training: key.training) {
+      let model = try model
+      // Validation in the network as it is there, where training's part serves it too.
+      let network = try cache.part.lowered(model, batch: key.inputs[0].shape[0], training: key.training)
+      (graph, predictions) = (network.graph, network.outputs)
+      inputs = try cache.part.knownCut(in: graph, of: model)
+      graph.cut(at: inputs)
       graph.prune(keeping: predictions + graph.losses)
-      inputs = cut
     } else {
       inputs = key.inputs.map { graph.input($0) }
       predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
@@ -219,7 +229,7 @@ public final class Trainer {
     let penalized = try graph.withPenalties(data, on: trainableWeights)
     let logits = try zip(outputs, predictions).map { output, prediction in output.readsLogits ? try graph.logits(behind: prediction) : nil }
     var options = Plan.Options()
-    options.arena = arena
+    (options.arena, options.passes) = (arena, passes)
     options.kept = predictions + (logits + losses).compactMap { $0 } + [penalized]
     if key.training {
       try optimizer.build(trainableWeights)
@@ -257,22 +267,39 @@ public final class Trainer {
   // MARK: The frozen part
 
   /// Begins keeping the outputs of the frozen part, if there is one.
-  func keepFeatures(_ caching: FeatureCaching) throws {
+  ///
+  /// - Parameter evaluates: whether there will be validation, so that a part of its own is worth it where training's does not serve.
+  func keepFeatures(_ caching: FeatureCaching, evaluates: Bool) throws {
+    try caching.check()
     let model = try model
-    cache = try FeatureCache(model, plastic: trainableWeights, caching: caching, known: &model.featureStores)
-    steps = steps.filter { !$0.key.cut }
-    guard let cache else { return }
-    let (graph, _, _) = try FeatureCache.lower(model, batch: 2, training: false)
-    servesEvaluation = cache.cut(in: graph) != nil
+    caches = (nil, nil)
+    guard caching.place != .off, model.inputs.allSatisfy({ !$0.shape.dropFirst().contains(nil) }) else { return }
+    let parts = try parts(model, PartsKey(fixing: caching.variants != nil, evaluates: evaluates))
+    let share = parts.training != nil && parts.evaluation != nil ? 2 : 1
+    func cache(_ part: FrozenPart) throws -> FeatureCache {
+      try FeatureCache(model, part, caching, known: model.featureStores, share: share)
+    }
+    caches.training = try parts.training.map(cache)
+    caches.evaluation = try parts.trainingServesEvaluation ? caches.training : parts.evaluation.map(cache)
+    let used = [caches.training, caches.evaluation].compactMap { $0 }
+    // Those of other parts will hardly be asked for again.
+    if !used.isEmpty { model.featureStores = Dictionary(used.map { ($0.storeKey, $0.store) }) { first, _ in first } }
   }
 
-  func forgetFeatures() { cache = nil }
+  private func parts(_ model: Model, _ key: PartsKey) throws -> FrozenPart.Pair {
+    if let known = frozenParts, known.key == key { return known.parts }
+    let parts = try FrozenPart.Pair(model, plastic: trainableWeights, fixing: key.fixing, evaluates: key.evaluates)
+    frozenParts = (key, parts)
+    return parts
+  }
+
+  func forgetFeatures() { caches = (nil, nil) }
 
   /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.
   func features(training: Bool) throws -> FeatureCache? {
-    guard let cache, training || servesEvaluation else { return nil }
+    guard let cache = training ? caches.training : caches.evaluation else { return nil }
     guard cache.isCurrent else {
-      self.cache = nil
+      if training { caches.training = nil } else { caches.evaluation = nil }
       return nil
     }
     return cache

@@ -46,7 +46,7 @@ extension Graph {
   }
 
   /// Values and all that is computed from them.
-  private func descendants(of sources: [ValueID]) -> Set<ValueID> {
+  func descendants(of sources: [ValueID]) -> Set<ValueID> {
     var found = Set(sources)
     for node in nodes where node.inputs.contains(where: { found.contains(root($0)) }) { found.formUnion(node.outputs) }
     return found

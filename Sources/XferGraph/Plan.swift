@@ -14,6 +14,8 @@ public final class Plan {
     public var backend: String?
     /// Weights that change between runs and are therefore not folded or packed.
     public var plastic: [Variable] = []
+    /// Weights that this plan may fold, since others move them between its runs, but not into what is frozen.
+    public var moving: Set<ObjectIdentifier> = []
     /// Memory shared with other plans that never run at the same time.
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
@@ -73,7 +75,7 @@ public final class Plan {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
     let passes = options.passes
-    if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept) }
+    if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, moving: options.moving, keeping: kept) }
     if passes.contains(.recompute) { graph.recompute(keeping: kept) }
     let backends = try Backend.ordered(preferring: options.backend)
     if passes.contains(.fuse) { graph.fuse(plastic: plastic, keeping: kept) }

@@ -109,17 +109,19 @@ struct FrozenPart {
     let evaluation: FrozenPart?
     let trainingServesEvaluation: Bool
 
-    init(_ model: Model, plastic: [Variable], fixing: Bool, evaluates: Bool) throws {
-      let moving = Set(plastic.map { ObjectIdentifier($0) })
-      training = try FrozenPart(model, plastic: moving, training: true, fixing: fixing)
+    /// - Parameters:
+    ///   - plastic: the trained weights.
+    ///   - moving: see ``FrozenPart/moving(_:trained:)``.
+    init(_ model: Model, plastic: [Variable], moving: () throws -> Set<ObjectIdentifier>, fixing: Bool, evaluates: Bool) throws {
+      training = try FrozenPart(model, plastic: Set(plastic.map { ObjectIdentifier($0) }), training: true, fixing: fixing)
       trainingServesEvaluation = try training?.cut(in: FrozenPart.lower(model, batch: 2, training: false).graph) != nil
-      guard evaluates, !trainingServesEvaluation else {
-        evaluation = nil
-        return
-      }
-      // Moving averages are not among the trained weights, and still move.
-      let updated = try FrozenPart.lower(model, batch: 2, training: true).graph.updated
-      evaluation = try FrozenPart(model, plastic: moving.union(updated), training: false, fixing: false)
+      evaluation =
+        evaluates && !trainingServesEvaluation ? try FrozenPart(model, plastic: moving(), training: false, fixing: false) : nil
     }
+  }
+
+  /// The trained weights, and moving averages: they are not among these, and still move.
+  static func moving(_ model: Model, trained: [Variable]) throws -> Set<ObjectIdentifier> {
+    try lower(model, batch: 2, training: true).graph.updated.union(trained.map { ObjectIdentifier($0) })
   }
 }

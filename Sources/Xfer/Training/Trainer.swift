@@ -62,6 +62,7 @@ public final class Trainer {
   }
   /// Where the model can be cut, for what was asked last.
   private var frozenParts: (key: PartsKey, parts: FrozenPart.Pair)?
+  private var knownMoving: Set<ObjectIdentifier>?
   private var caches: (training: FeatureCache?, evaluation: FeatureCache?)
   private let cancelled = Atomic<Bool>(false)
   /// Calls of fit and evaluate within each other.
@@ -109,7 +110,7 @@ public final class Trainer {
     }
     flags = now.map { Flag($0) }
     trainableWeights = try model.trainableWeights
-    (steps, frozenParts) = ([:], nil)
+    (steps, frozenParts, knownMoving) = ([:], nil, nil)
     try optimizer.rebind(trainableWeights, keepSlots: true)
   }
 
@@ -241,6 +242,8 @@ public final class Trainer {
       }
       try step.finish()
       options.plastic = trainableWeights
+    } else {
+      options.moving = try movingWeights()
     }
     try lintThreshold(
       zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
@@ -288,7 +291,7 @@ public final class Trainer {
 
   private func parts(_ model: Model, _ key: PartsKey) throws -> FrozenPart.Pair {
     if let known = frozenParts, known.key == key { return known.parts }
-    let parts = try FrozenPart.Pair(model, plastic: trainableWeights, fixing: key.fixing, evaluates: key.evaluates)
+    let parts = try FrozenPart.Pair(model, plastic: trainableWeights, moving: movingWeights, fixing: key.fixing, evaluates: key.evaluates)
     frozenParts = (key, parts)
     return parts
   }
@@ -303,6 +306,14 @@ public final class Trainer {
       return nil
     }
     return cache
+  }
+
+  /// What training moves: the trained weights, and moving averages.
+  private func movingWeights() throws -> Set<ObjectIdentifier> {
+    if let knownMoving { return knownMoving }
+    let moving = try FrozenPart.moving(model, trained: trainableWeights)
+    knownMoving = moving
+    return moving
   }
 
   private func checkFinite(_ batch: Batch) throws {

@@ -6,6 +6,7 @@
 #   make bench               kernels beside this machine's peak, calls of custom kernels, head training
 #   make bench-peers         the same networks in Xfer, OpenVINO, ONNX Runtime, PyTorch and Keras/TensorFlow (downloads them)
 #   make parity              the same models trained in Keras and in Xfer (downloads Keras; KERAS_PYTHON=... uses one that is there)
+#   make soak                passes and caches on 1000 random networks, twenty epochs on photos (CASES=1000 SEED=1)
 #   make fuzz                thousands of damaged files through the C API
 #   make install PREFIX=/usr/local [DESTDIR=...]
 .DEFAULT_GOAL := build
@@ -17,7 +18,7 @@ PREFIX ?= /usr/local
 export XFER_BUILD ?= .build
 export XFER_TEST_BUILD ?= .build/tests
 
-.PHONY: build install setup test conformance demo bench bench-peers parity fuzz lint clean
+.PHONY: build install setup test conformance demo bench bench-peers parity soak fuzz lint clean
 setup:
 	@Scripts/setup.sh system python
 
@@ -56,6 +57,9 @@ parity:
 	@Scripts/setup.sh system
 	@Scripts/stage.sh dist
 	@Scripts/parity.sh
+
+soak:
+	@Scripts/soak.sh
 
 fuzz:
 	@Scripts/setup.sh system

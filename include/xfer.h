@@ -591,8 +591,10 @@ typedef struct xfer_fit_options {
   xfer_callback *const *callbacks;               /* in the order in which they are called            */
   size_t              callback_count;
   int32_t             cache;                     /* XFER_CACHE_*: where the frozen part's outputs are kept     */
-  const char         *cache_folder;              /* of XFER_CACHE_DISK; NULL: $XFER_CACHE, else ~/.cache/xfer/features */
+  const char         *cache_folder;              /* of XFER_CACHE_DISK; NULL: $XFER_CACHE/features, else ~/.cache/xfer/features */
   int64_t             cache_bytes;               /* the most they may take; 0: a quarter of the memory, 8 GiB of the disk */
+  int32_t             cache_dtype;               /* how they are kept: 0 or XFER_F32 as they are, XFER_BF16 in half the room */
+  int32_t             cache_variants;            /* fixed augmentations of each sample; 0: augmentation is drawn anew       */
   /* Bytes a training step may take with the weights, the optimizer's state and the intermediate values; 0: what is fastest. What does not
    * fit is computed twice in place of being kept, to the same bits. XFER_E_OUT_OF_MEMORY where no way fits. */
   int64_t             memory_budget;
@@ -602,6 +604,14 @@ enum { XFER_NO_EPOCHS = -1 };
  * outputs are kept by a digest of the sample and of the frozen weights, in memory or in a file that outlives the process.
  * Losses and weights are bit-equal to XFER_CACHE_OFF with kernels that give a row the same bits in every batch (simd, naive). */
 enum { XFER_CACHE_MEMORY = 0, XFER_CACHE_OFF = 1, XFER_CACHE_DISK = 2 };
+/* With cache_dtype XFER_BF16 features are rounded to bfloat16, in the first epoch as in all others, kept or not: results do not depend on
+ * what there was room for.
+ *
+ * Random augmentation ahead of the frozen part gives it something new in each epoch, so that nothing can be kept. With cache_variants K each
+ * sample has K augmentations, and epoch e (from 0) trains on number e mod K. The random numbers come from the layer's seed, the sample and
+ * that number alone: a sample's augmentation is the same whenever, in whatever batch and in whatever run it is computed. Validation is not
+ * augmented; its features are kept without. Layers that draw once for a whole batch (RandomCrop) cannot be fixed by sample: with them, and
+ * where nothing is frozen, augmentation is drawn anew as with 0. Both are XFER_E_INVALID_ARGUMENT with XFER_CACHE_OFF. */
 
 xfer_status xfer_trainer_fit(xfer_trainer *trainer, const xfer_fit_options *options, xfer_history **history);
 /* {"loss":[...],"accuracy":[...],"val_loss":[...],...}: one number an epoch, all digits. */

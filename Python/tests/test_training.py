@@ -339,3 +339,43 @@ def test_audit(keras, blobs):
     model.fit(points, labels, verbose=0)
     after = model.audit()
     assert all((after[w.path] == before[w.path]) == (w in model.non_trainable_weights) for w in model.weights)
+
+
+def augmented_model(keras):
+    """Augmentation, a frozen convolution and a head, with the same weights each time."""
+    keras.set_random_seed(5)
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.RandomFlip("horizontal", seed=1)(inputs)
+    frozen = keras.layers.Conv2D(4, 3, activation="relu", trainable=False)
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(frozen(x))))
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.parametrize("form", [{"cache_variants": 3}, {"cache_dtype": "bfloat16"}, {"cache_variants": 2, "cache_dtype": "bfloat16"}])
+def test_forms_of_kept_features_are_the_same_in_memory_and_on_disk(keras, tmp_path, form):
+    generator = np.random.default_rng(2)
+    x, y = generator.standard_normal((13, 6, 6, 2)).astype(np.float32), generator.standard_normal((13, 1)).astype(np.float32)
+
+    def losses(**caching):
+        history = augmented_model(keras).fit(x, y, batch_size=4, epochs=5, verbose=0, validation_data=(x, y), **form, **caching).history
+        return history["loss"], history["val_loss"]
+
+    kept = losses()
+    assert losses(cache="disk", cache_folder=tmp_path) == kept
+    files = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert losses(cache="disk", cache_folder=tmp_path) == kept
+    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == files, "nothing was computed again"
+    assert len(files) == (2 if "cache_variants" in form else 1), "augmented features, and those of validation"
+
+
+def test_forms_of_kept_features_that_make_no_sense(keras):
+    model = augmented_model(keras)
+    x, y = np.zeros((4, 6, 6, 2), np.float32), np.zeros((4, 1), np.float32)
+    with pytest.raises(ValueError, match="cache_dtype.*'float16'"):
+        model.fit(x, y, cache_dtype="float16")
+    with pytest.raises(ValueError, match="cache_variants.*0"):
+        model.fit(x, y, cache_variants=0)
+    for form in ({"cache_dtype": "bfloat16"}, {"cache_variants": 2}):
+        with pytest.raises(keras.XferError, match="the cache is off"):
+            model.fit(x, y, cache=None, **form)

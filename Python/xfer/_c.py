@@ -71,7 +71,7 @@ class FitOptions(Structure):
         ("validation_freq", c_int32),
         ("validation_epochs", POINTER(c_int64)), ("validation_epoch_count", c_size_t),
         ("callbacks", POINTER(c_void_p)), ("callback_count", c_size_t),
-        ("cache", c_int32), ("cache_folder", c_char_p), ("cache_bytes", c_int64),
+        ("cache", c_int32), ("cache_folder", c_char_p), ("cache_bytes", c_int64), ("cache_dtype", c_int32), ("cache_variants", c_int32),
         ("memory_budget", c_int64),
     ]
 

@@ -26,6 +26,21 @@ from .tensor import data_handle, label_handle, lend, take, view_of, weight_handl
 
 _BATCH = 32
 _CACHES = {"memory": 0, None: 1, "off": 1, "disk": 2}
+_CACHE_DTYPES = {"float32": 1, "bfloat16": 3}
+
+
+def _caching(cache, cache_folder, cache_dtype, cache_variants):
+    """The C options of how features are kept."""
+    if cache not in _CACHES:
+        raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
+    if cache_dtype not in _CACHE_DTYPES:
+        raise ValueError(f"cache_dtype is \"float32\" or \"bfloat16\", {cache_dtype!r} was given")
+    variants = 0 if cache_variants is None else _whole(cache_variants, "cache_variants")
+    if cache_variants is not None and variants < 1:
+        raise ValueError(f"cache_variants is None or above 0, {cache_variants!r} was given")
+    return {
+        "cache": _CACHES[cache], "cache_folder": None if cache_folder is None else os.fsencode(cache_folder),
+        "cache_dtype": _CACHE_DTYPES[cache_dtype], "cache_variants": variants}
 
 
 def _flat(items):
@@ -400,7 +415,7 @@ class Trainable:
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None,
         validation_steps=None, validation_batch_size=None, validation_freq=1, *, stale_trainable="error",
-        cache="memory", cache_folder=None, memory_budget=None,
+        cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
     ):
         """Trains; returns a History.
 
@@ -409,7 +424,16 @@ class Trainable:
         validation_data: (x, y[, sample_weight]) or batches, of which each epoch sees the same first validation_steps.
         stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
-        "memory", "disk" (a file in cache_folder, else $XFER_CACHE, else ~/.cache/xfer/features) or None. The numbers are the same.
+        "memory", "disk" (a file in cache_folder, else in $XFER_CACHE/features, else in ~/.cache/xfer/features) or None. The numbers are the same.
+        cache_dtype: "bfloat16" keeps them in half the room; they are rounded to it then, in the first epoch as in all others.
+        cache_variants: with random augmentation ahead of the frozen layers, K gives each sample K fixed augmentations of which epoch e (from 0) trains
+        on number e mod K, so that their outputs can be kept. They are drawn from the layers' seeds, the sample and that number alone. None
+        draws anew in every epoch and keeps nothing. Validation is not augmented. RandomCrop, which draws once for a batch, is drawn anew
+        all the same. Both are refused without a cache.
+
+            augmented = xfer.layers.RandomFlip("horizontal", seed=1)(inputs)
+            ...
+            model.fit(x, y, epochs=20, cache_dtype="bfloat16", cache_variants=4)
         memory_budget: the most a training step may take with weights, optimizer state and intermediate values: bytes, or text such as "1.5GB".
         What does not fit is computed twice in place of being kept; the numbers are the same.
         """
@@ -420,8 +444,8 @@ class Trainable:
         history = self.history = own[-1] if own else History()
         self._fit(
             lib.xfer_trainer_fit, x, y, batch_size, epochs, verbose, given, validation_split, validation_data, shuffle, class_weight, sample_weight,
-            steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder,
-            last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
+            steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+            _caching(cache, cache_folder, cache_dtype, cache_variants), last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
             recompile_stale=int(stale_trainable == "recompile"), memory_budget=memory_budget)
         return history
 
@@ -429,7 +453,7 @@ class Trainable:
         self, x=None, y=None, phases="head-then-all", *, checkpoint=None, save_freq="epoch", resume=False, delete_checkpoint=True, identity=None,
         batch_size=None, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None, shuffle=True, class_weight=None,
         sample_weight=None, steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
-        cache="memory", cache_folder=None, memory_budget=None,
+        cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
     ):
         """Trains by phases, with the losses and metrics of compile(); returns a PhaseHistory.
 
@@ -455,7 +479,8 @@ class Trainable:
         try:
             found = self._fit(
                 start, x, y, batch_size, longest, verbose, listed(callbacks), validation_split, validation_data, shuffle, class_weight,
-                sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder, memory_budget=memory_budget)
+                sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+                _caching(cache, cache_folder, cache_dtype, cache_variants), memory_budget=memory_budget)
         finally:
             self._take_trainer()
         history = self.history = phase_module.PhaseHistory(self, json.loads(text(lib.xfer_history_json, found))["phases"])
@@ -463,7 +488,7 @@ class Trainable:
 
     def lr_find(
         self, x=None, y=None, *, min_rate=1e-7, max_rate=1.0, steps=100, smoothing=0.9, divergence=4.0, batch_size=None, shuffle=True,
-        class_weight=None, sample_weight=None, cache="memory", cache_folder=None,
+        class_weight=None, sample_weight=None, cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None,
     ):
         """Smith's range test: trains on batch after batch with a rate that grows from min_rate to max_rate, and returns a LearningRateRange with
         .rates, .losses, .suggestion and .plot(path). Weights, statistics and optimizer are afterwards what they were, bit for bit.
@@ -475,7 +500,8 @@ class Trainable:
         config = encode(settings)
         found = self._fit(
             lambda trainer, options, result: lib.xfer_trainer_lr_find(trainer, config, options, result), x, y, batch_size, 1, 0, [], 0.0, None, shuffle,
-            class_weight, sample_weight, None, None, None, 1, cache, cache_folder)
+            class_weight, sample_weight, None, None, None, 1,
+            _caching(cache, cache_folder, cache_dtype, cache_variants))
         return LearningRateRange(json.loads(text(lib.xfer_history_json, found)))
 
     def _take_trainer(self):
@@ -489,12 +515,10 @@ class Trainable:
 
     def _fit(
         self, start, x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight, sample_weight,
-        steps_per_epoch, validation_steps, validation_batch_size, validation_freq, cache, cache_folder, last=(), initial_epoch=0,
+        steps_per_epoch, validation_steps, validation_batch_size, validation_freq, caching, last=(), initial_epoch=0,
         recompile_stale=0, memory_budget=None,
     ):
         """What fit and its kin share: start(trainer, options, result) trains; the handle of the history."""
-        if cache not in _CACHES:
-            raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
         x = self._ready_for(x, y)
         trainer = self._compiled()
         options = _c.FitOptions.new()
@@ -506,8 +530,8 @@ class Trainable:
             raise ValueError(f"Argument `class_weight` is not supported for Python generator inputs. Received: class_weight={class_weight}")
         options.no_shuffle, options.verbose = int(not shuffle), _verbosity(verbose)
         options.recompile_stale = recompile_stale
-        options.cache = _CACHES[cache]
-        options.cache_folder = None if cache_folder is None else os.fsencode(cache_folder)
+        for name, value in caching.items():
+            setattr(options, name, value)
         options.memory_budget = 0 if memory_budget is None else _bytes(memory_budget, "memory_budget")
         kept = [_fill_frequency(options, validation_freq), _fill_classes(options, class_weight)]
         with Run(lambda: lib.xfer_trainer_cancel(trainer)) as run:

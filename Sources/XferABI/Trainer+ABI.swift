@@ -268,11 +268,18 @@ private func batch(_ x: OpaquePointer?, _ y: OpaquePointer?, _ sampleWeight: Opa
 
 func caching(_ given: xfer_fit_options) throws -> FeatureCaching {
   guard given.cache_bytes >= 0 else { throw invalid("options.cache_bytes is to be 0 or above, \(given.cache_bytes) was given") }
-  let budget = given.cache_bytes == 0 ? nil : Int(given.cache_bytes)
+  var caching: FeatureCaching
   switch Int(given.cache) {
-  case Int(XFER_CACHE_MEMORY): return .memory(budget: budget)
-  case Int(XFER_CACHE_OFF): return .off
-  case Int(XFER_CACHE_DISK): return .disk(folder: try optional(given.cache_folder, "options.cache_folder"), budget: budget)
+  case Int(XFER_CACHE_MEMORY): caching = .memory()
+  case Int(XFER_CACHE_OFF): caching = .off
+  case Int(XFER_CACHE_DISK): caching = .disk(folder: try optional(given.cache_folder, "options.cache_folder"))
   default: throw invalid("options.cache is to be one of XFER_CACHE_* (0 to 2), \(given.cache) was given")
   }
+  caching.budget = given.cache_bytes == 0 ? nil : Int(given.cache_bytes)
+  guard let dtype = given.cache_dtype == 0 ? .float32 : DType(rawValue: given.cache_dtype) else {
+    throw invalid("options.cache_dtype is to be 0, XFER_F32 or XFER_BF16, \(given.cache_dtype) was given")
+  }
+  caching.dtype = dtype
+  caching.variants = given.cache_variants == 0 ? nil : Int(given.cache_variants)
+  return caching
 }

@@ -53,7 +53,7 @@ public final class Graph {
   var nodes: [Node] = []
   private var variableValues: [ObjectIdentifier: ValueID] = [:]
   /// Weights this graph changes, by optimizer or moving average.
-  var updated: Set<ObjectIdentifier> = []
+  package internal(set) var updated: Set<ObjectIdentifier> = []
   /// Random states to advance before each run.
   var randomStates: [Tensor] = []
 

@@ -24,8 +24,12 @@ extension Graph {
 
   /// Puts an affine op with constant factors into the constant kernel and bias of the convolution or product before it:
   /// `s·(Wx + b) + t = (sW)x + (sb + t)`. The scaled kernel is a constant node of its own, so the weight itself stays as it is.
-  func foldFrozenBatchNorm(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>) throws {
+  ///
+  /// Not where the affine op's factors are of `moving` weights and the kernel is not: there the frozen part of a network ends, and what it gives
+  /// is to be the same whether or not it was computed apart.
+  func foldFrozenBatchNorm(plastic: Set<ObjectIdentifier>, moving: Set<ObjectIdentifier>, keeping kept: Set<ValueID>) throws {
     let constant = constantValues(plastic: plastic)
+    let moved = computed(from: moving)
     let producers = producers()
     let consumers = consumers()
     var removed: Set<Int> = []
@@ -36,12 +40,23 @@ extension Graph {
         consumers[x]?.count == 1, let source = producers[x], replacement[source] == nil, !constant.contains(x),
         // Seen through a reshape, rows and even channels may be others than the product's own.
         shape(x) == shape(node.outputs[0]),
+        !node.inputs.dropFirst().contains(where: { moved.contains(root($0)) })
+          || nodes[source].inputs.dropFirst().contains(where: { moved.contains(root($0)) }),
         let folded = try folding(nodes[source], into: node, constant)
       else { continue }
       removed.insert(source)
       replacement[index] = folded
     }
     nodes = nodes.indices.flatMap { removed.contains($0) ? [] : replacement[$0] ?? [nodes[$0]] }
+  }
+
+  /// These weights, and all that is computed from them.
+  private func computed(from weights: Set<ObjectIdentifier>) -> Set<ValueID> {
+    guard !weights.isEmpty else { return [] }
+    return descendants(
+      of: values.indices.map { ValueID(index: $0) }.filter { value in
+        if case .variable(let variable) = values[value.index].source { weights.contains(ObjectIdentifier(variable)) } else { false }
+      })
   }
 
   private func folding(_ source: Node, into affine: Node, _ constant: Set<ValueID>) throws -> [Node]? {

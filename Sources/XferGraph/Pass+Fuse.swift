@@ -3,15 +3,10 @@ import XferCore
 
 extension Graph {
   /// Moves additions and rectifiers into the op that makes their input, where nothing else reads that input.
-  func fuse(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>, backends: [Backend]) throws {
+  func fuse(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>) {
     let constant = constantValues(plastic: plastic)
     fuseResiduals(kept, constant)
     fuseActivations(kept, constant)
-    try fuseSeparable(kept, constant) { merged, parts in
-      let (whole, halves) = (specification(merged, constant: constant), parts.map { specification($0, constant: constant) })
-      guard let backend = try halves.last?.choose(among: backends), whole.isPreferred(by: backend) else { return false }
-      return try Tuner.shared.merges(whole, halves, among: backends)
-    }
   }
 
   /// conv(x) + r → conv(x, residual: r). The convolution moves to the addition's place, where r is known.

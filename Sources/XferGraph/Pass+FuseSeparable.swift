@@ -4,11 +4,14 @@ import XferCore
 extension Graph {
   /// depthwise convolution → 1×1 convolution, with a rectifier before it: one op, where a backend prefers that and nothing else reads what
   /// lies between. Chen et al. 2017 and every network of separable convolutions since; the tensor between is as large as the input.
-  ///
-  /// - Parameter isPreferred: whether the merged op is better than its parts, the 1×1 convolution last.
-  func fuseSeparable(
-    _ kept: Set<ValueID>, _ constant: Set<ValueID>, isPreferred: (_ merged: Node, _ parts: [Node]) throws -> Bool
-  ) rethrows {
+  func fuseSeparable(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>, backends: [Backend], measures: Bool) throws {
+    let constant = constantValues(plastic: plastic)
+    /// Whether the op would go to the backend that would run the 1×1 convolution too, prefers it and, if that is measured, is faster than the `parts`.
+    func isPreferred(_ merged: Node, _ parts: [Node]) throws -> Bool {
+      let (whole, halves) = (specification(merged, constant: constant), parts.map { specification($0, constant: constant) })
+      guard let backend = try halves.last?.choose(among: backends), whole.isPreferred(by: backend) else { return false }
+      return try !measures || Tuner.shared.merges(whole, halves, among: backends)
+    }
     let consumers = consumers()
     let producers = producers()
     var place = nodes.indices.map { Optional(nodes[$0]) }

@@ -70,11 +70,29 @@ extension Graph {
 
   private func rowwiseValues(inputs: [ValueID], _ still: Set<ValueID>) -> Set<ValueID> {
     var rowwise = Set(inputs)
-    for node in nodes where node.phase != .update && node.outputs.count == 1 && isRowwise(node, rowwise, still) {
+    let alike = alikeInEveryRow(still)
+    for node in nodes where node.phase != .update && node.outputs.count == 1 && isRowwise(node, rowwise, still, alike) {
       rowwise.insert(node.outputs[0])
     }
     return rowwise
   }
+
+  /// Fixed values that have a row for each sample and the same in each: numbers spread over the batch, and what is made of them element by element.
+  private func alikeInEveryRow(_ still: Set<ValueID>) -> Set<ValueID> {
+    var alike: Set<ValueID> = []
+    for node in nodes where node.outputs.count == 1 && still.contains(node.outputs[0]) {
+      switch node.kind {
+      case .broadcast: if isSpread(node) { alike.insert(node.outputs[0]) }
+      case .unary, .binary:
+        if node.inputs.allSatisfy({ alike.contains(root($0)) || description($0).count == 1 }) { alike.insert(node.outputs[0]) }
+      default: break
+      }
+    }
+    return alike
+  }
+
+  /// Whether a broadcast repeats one row.
+  private func isSpread(_ node: Node) -> Bool { node.kind == .broadcast && shape(node.inputs[0])[0] == 1 }
 
   private func variables(of indices: Set<Int>) -> [Variable] {
     var found: [Variable] = []
@@ -89,7 +107,7 @@ extension Graph {
   }
 
   /// Whether each sample's part of the output is made of that sample's parts of the inputs, and of values that stay.
-  private func isRowwise(_ node: Node, _ rowwise: Set<ValueID>, _ still: Set<ValueID>) -> Bool {
+  private func isRowwise(_ node: Node, _ rowwise: Set<ValueID>, _ still: Set<ValueID>, _ alike: Set<ValueID>) -> Bool {
     let n = Self.analysisBatch
     let moving = node.inputs.filter { !still.contains(root($0)) }
     guard !moving.isEmpty, moving.allSatisfy({ rowwise.contains(root($0)) }), description(node.outputs[0]).count % n == 0 else {
@@ -110,12 +128,14 @@ extension Graph {
       // A fixed operand may not differ from sample to sample.
       return node.inputs.allSatisfy { input in
         let s = shape(input)
-        return still.contains(root(input)) ? s.first == 1 || s.count < output.count : s.first.map { $0 % n == 0 } ?? false
+        guard still.contains(root(input)) else { return s.first.map { $0 % n == 0 } ?? false }
+        return alike.contains(root(input)) || s.first == 1 || s.count < output.count
       }
     case .pad, .slice, .transpose: return first.first == output.first && first.first.map { $0 % n == 0 } ?? false
     case .concat:
       guard case .axis(let attributes) = node.attributes else { return false }
-      return attributes.axis != 0 && moving.count == node.inputs.count
+      return attributes.axis != 0 && node.inputs.allSatisfy { rowwise.contains(root($0)) || alike.contains(root($0)) }
+    case .imageTransform: return node.inputs.allSatisfy { rowwise.contains(root($0)) || alike.contains(root($0)) }
     default: return false
     }
   }
@@ -129,17 +149,25 @@ extension Graph {
 
   /// Fingerprints of values by how they are computed; equal for equal computations of other graphs and batch sizes.
   ///
-  /// - Parameter naming: what stands for a weight: its identity, or its contents where another process is to understand the fingerprint.
+  /// - Parameter naming: what stands for a weight: its identity, or something another process would call it by too.
   public func fingerprints(naming: (Variable) -> Digest = Graph.identity) -> [ValueID: Digest] {
     var result: [ValueID: Digest] = [:]
+    // What is made of weights and constants alone.
+    var fixed: Set<ValueID> = []
+    var inputs = 0
     for (index, value) in values.enumerated() {
       var digest = Digest()
       switch value.source {
-      case .input: digest.combine("input \(value.description.dtype.name) \(value.description.shape.dropFirst())")
+      case .input:
+        // Inputs are told apart by their order: a shared layer makes different values of two of them.
+        digest.combine("input \(inputs) \(value.description.dtype.name) \(value.description.shape.dropFirst())")
+        inputs += 1
       case .variable(let variable):
+        fixed.insert(ValueID(index: index))
         digest.combine("variable")
         digest.combine(naming(variable))
       case .constant(let tensor):
+        fixed.insert(ValueID(index: index))
         digest.combine("constant \(tensor.shape)")
         digest.combine(UnsafeRawBufferPointer(start: tensor.data, count: tensor.byteCount))
       default: continue
@@ -149,6 +177,12 @@ extension Graph {
     for node in nodes where node.phase == .forward {
       let inputs = node.inputs.map { result[root($0)] }
       guard inputs.allSatisfy({ $0 != nil }) else { continue }
+      if node.inputs.allSatisfy({ fixed.contains(root($0)) }) { fixed.formUnion(node.outputs) }
+      if isSpread(node), fixed.contains(node.outputs[0]), let input = inputs[0] {
+        // In a batch of one sample nothing is repeated.
+        result[node.outputs[0]] = input
+        continue
+      }
       for (place, output) in node.outputs.enumerated() {
         var digest = Digest()
         digest.combine("\(node.kind.rawValue) \(place) \(shape(output).dropFirst()) \(node.inputs.map { shape($0).dropFirst() })")

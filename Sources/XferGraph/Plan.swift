@@ -14,13 +14,30 @@ public final class Plan {
     public var backend: String?
     /// Weights that change between runs and are therefore not folded or packed.
     public var plastic: [Variable] = []
+    /// Weights that this plan may fold, since others move them between its runs, but not into what is frozen.
+    public var moving: Set<ObjectIdentifier> = []
     /// Memory shared with other plans that never run at the same time.
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
     public var kept: [ValueID] = []
     /// Bytes that intermediate values and workspace may take; nil for what is fastest.
     public var memoryBudget: Int?
+    /// Tests leave some out, to compare.
+    package var passes = Passes.all
     public init() {}
+  }
+
+  /// The passes that make a plan cheaper and leave its results as they are.
+  package struct Passes: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+    package static let foldFrozenBatchNorm = Passes(rawValue: 1)
+    package static let recompute = Passes(rawValue: 2)
+    package static let fuse = Passes(rawValue: 4)
+    package static let fuseSeparable = Passes(rawValue: 8)
+    /// Leaves separable convolutions in two ops where the tuner finds that faster.
+    package static let measure = Passes(rawValue: 16)
+    package static let all: Passes = [.foldFrozenBatchNorm, .recompute, .fuse, .fuseSeparable, .measure]
   }
 
   struct Step {
@@ -64,8 +81,9 @@ public final class Plan {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
     let kept = Set(options.kept.map { graph.root($0) })
     let backends = try Backend.ordered(preferring: options.backend)
-    try graph.foldFrozenBatchNorm(plastic: plastic, keeping: kept)
-    let draft = try PlanDraft.within(options.memoryBudget, graph, plastic: plastic, kept: kept, backends: backends)
+    let passes = options.passes
+    if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, moving: options.moving, keeping: kept) }
+    let draft = try PlanDraft.within(options.memoryBudget, graph, plastic: plastic, kept: kept, backends: backends, passes: passes)
     let graph = draft.graph
     (self.graph, self.kept, constants, memory, workspaceBytes) = (graph, kept, draft.constants, draft.memory, draft.workspace)
     arena = options.arena ?? Arena()

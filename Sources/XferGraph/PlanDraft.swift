@@ -10,9 +10,14 @@ struct PlanDraft {
   let workspace: Int
 
   /// - Parameter segments: see ``Graph/recompute(keeping:segments:)``.
-  init(_ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], segments: Int) throws {
-    graph.recompute(keeping: kept, segments: segments)
-    try graph.fuse(plastic: plastic, keeping: kept, backends: backends)
+  init(
+    _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], passes: Plan.Passes, segments: Int
+  ) throws {
+    if passes.contains(.recompute) { graph.recompute(keeping: kept, segments: segments) }
+    if passes.contains(.fuse) { graph.fuse(plastic: plastic, keeping: kept) }
+    if passes.contains(.fuseSeparable) {
+      try graph.fuseSeparable(plastic: plastic, keeping: kept, backends: backends, measures: passes.contains(.measure))
+    }
     let constant = graph.constantValues(plastic: plastic)
     let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
     let constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)
@@ -26,12 +31,15 @@ struct PlanDraft {
 
   /// The draft that computes least twice among those within `budget` bytes.
   static func within(
-    _ budget: Int?, _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend]
+    _ budget: Int?, _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], passes: Plan.Passes
   ) throws -> PlanDraft {
-    guard let budget else { return try PlanDraft(graph, plastic: plastic, kept: kept, backends: backends, segments: 1) }
+    func draft(_ graph: Graph, _ segments: Int) throws -> PlanDraft {
+      try PlanDraft(graph, plastic: plastic, kept: kept, backends: backends, passes: passes, segments: segments)
+    }
+    guard let budget else { return try draft(graph, 1) }
     var least = Int.max
     for segments in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
-      let draft = try PlanDraft(graph.copy(), plastic: plastic, kept: kept, backends: backends, segments: segments)
+      let draft = try draft(graph.copy(), segments)
       let bytes = draft.memory.bytes + draft.workspace
       if bytes <= budget { return draft }
       least = min(least, bytes)

@@ -32,6 +32,8 @@ public final class Variable {
   public let identity = uniqueIdentity()
   /// Grows with every change of the values.
   public private(set) var version: UInt64 = 0
+  /// The digest of the values as they were in a version.
+  private var digested: (version: UInt64, digest: Digest)?
 
   public init(name: String, path: String, tensor: Tensor, trainable: Bool = true) {
     self.name = name
@@ -43,6 +45,21 @@ public final class Variable {
 
   public var count: Int { tensor.count }
   public var values: [Float] { tensor.floats }
+
+  /// A fingerprint of the values, computed once a version.
+  public var digest: Digest {
+    if let digested, digested.version == version { return digested.digest }
+    let digest = freshDigest
+    digested = (version, digest)
+    return digest
+  }
+
+  /// The same read from memory now: what an audit wants to know is whether the values changed, not whether somebody said so.
+  public var freshDigest: Digest {
+    var digest = Digest()
+    digest.combine(UnsafeRawBufferPointer(start: tensor.data, count: tensor.byteCount))
+    return digest
+  }
 
   /// Copies values in. The shape must be the weight's own.
   public func assign(_ value: Tensor) throws {
@@ -73,13 +90,6 @@ public final class Variable {
   public var isLoaded: Bool { loadedVersion != nil }
   /// Whether they are still as they came.
   public var isAsLoaded: Bool { loadedVersion == version }
-
-  /// A fingerprint of the values.
-  public var digest: Digest {
-    var digest = Digest()
-    digest.combine(UnsafeRawBufferPointer(start: tensor.data, count: tensor.byteCount))
-    return digest
-  }
 
   /// Says that the memory was written from outside, by an optimizer step for example.
   public func touch() { version += 1 }

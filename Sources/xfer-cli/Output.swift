@@ -18,9 +18,6 @@ func printJSON(_ value: JSONValue) { print(value.text(pretty: true)) }
 /// A line of progress.
 func note(_ text: String) { writeError(text + "\n") }
 
-/// Writes a text file, in full or not at all.
-func writeText(_ text: String, to path: String) throws { try AtomicFile.write(text, to: path) }
-
 /// Says before a long run, not after it, that a file could not be written.
 func checkWritable(_ path: String?, _ option: String) throws {
   guard let path else { return }

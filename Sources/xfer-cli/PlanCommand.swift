@@ -68,7 +68,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     let loaded = try hasHead ? transfer(depth ?? .none) : model.load(size: imageSize, features: !training, unnamed: "random")
     if forecast { return try printForecast(loaded, depth.map { [$0] }) }
     if training && !hasHead { try compile(loaded) }
-    if let svg { try writeText(loaded.planFigure(batchSize: batchSize, training: training || hasHead, showShapes: true), to: svg) }
+    if let svg { try AtomicFile.write(loaded.planFigure(batchSize: batchSize, training: training || hasHead, showShapes: true), to: svg) }
     let report = try loaded.planReport(batchSize: batchSize, training: training || hasHead)
     if output.json {
       printJSON(report.json)
@@ -102,7 +102,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
 
   private func printForecast(_ model: Model, _ depths: [UnfreezeDepth]?) throws {
     let costs = try model.forecast(images: images, batchSize: batchSize, depths: depths)
-    if output.json { return printJSON(.array(costs.map(\.json))) }
+    if output.json { return printJSON(["forecast": .array(costs.map(\.json))]) }
     print("An epoch of \(images) images, batches of \(min(batchSize, images)), \(ThreadPool.shared.threadCount) threads; the base frozen or thawed:\n")
     let title = ["unfreeze", "trained", "GFLOP", "seconds", "MB", "kept: first epoch", "each later", "MB"]
     let rows = costs.map { cost in

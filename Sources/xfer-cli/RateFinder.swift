@@ -67,7 +67,7 @@ struct RateFinder: ParsableCommand, ReportsJSON {
     var options = RangeTestOptions()
     (options.minRate, options.maxRate, options.steps) = (minRate, maxRate, steps)
     let range = try measure(options)
-    if let svg { try writeText(range.svg, to: svg) }
+    if let svg { try AtomicFile.write(range.svg, to: svg) }
     if output.json {
       printJSON(range.json)
       return

@@ -72,6 +72,16 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "where"))
   var cache = CacheChoice.memory
 
+  @Option(help: ArgumentHelp("How they are kept: float32, or bfloat16 in half the room, to which they are rounded then.", valueName: "dtype"))
+  var cacheDtype = CacheDType.float32
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      With --augment: how many fixed augmentations an image has while the network is frozen; epoch e trains on number e mod n, and their outputs \
+      are kept. (default: augmentation is drawn anew in every epoch, and nothing is kept)
+      """, valueName: "n"))
+  var cacheVariants: Int?
   @Option(
     help: ArgumentHelp(
       "The most memory a training step may take, such as 1GB: what does not fit is computed twice. The numbers are the same.",
@@ -147,6 +157,13 @@ struct Train: ParsableCommand, ReportsJSON {
     if let checkpointBatches, checkpointBatches < 1 {
       throw ValidationError("--checkpoint-batches is to be above 0, \(checkpointBatches) was given.")
     }
+    if let cacheVariants {
+      guard cacheVariants > 0 else { throw ValidationError("--cache-variants is to be above 0, \(cacheVariants) was given.") }
+      guard source.augment != nil else { throw ValidationError("--cache-variants is for --augment, which was not given.") }
+    }
+    guard cache != .off || (cacheVariants == nil && cacheDtype == .float32) else {
+      throw ValidationError("--cache-dtype and --cache-variants want a cache, --cache is off.")
+    }
     if let out, !out.hasSuffix(".keras") { throw ValidationError("--out is to end in .keras, '\(out)' was given.") }
   }
 
@@ -185,25 +202,32 @@ struct Train: ParsableCommand, ReportsJSON {
 
   private func save(_ run: TrainingRun) throws {
     if let out { try run.model.save(out) }
-    if let history { try writeText(run.result.historyJSON.text(pretty: true) + "\n", to: history) }
-    if let curves { try writeText(CurvesFigure(run.result).svg, to: curves) }
+    if let history { try AtomicFile.write(run.result.historyJSON.text(pretty: true) + "\n", to: history) }
+    if let curves { try AtomicFile.write(CurvesFigure(run.result).svg, to: curves) }
     if let delta { try run.model.saveDelta(delta) }
     if let report {
       let page = ReportPage(result: run.result, arguments: Array(CommandLine.arguments.dropFirst()), plan: run.result.drawing ?? "")
-      try writeText(page.html, to: report)
+      try AtomicFile.write(page.html, to: report)
     }
   }
 }
 
-/// `--cache`. On disk features stay in `$XFER_CACHE`, else `~/.cache/xfer/features`, for the next run.
-enum CacheChoice: String, ExpressibleByArgument, CaseIterable {
-  case memory, disk, off
+/// `--cache`. On disk features stay in `$XFER_CACHE/features`, else `~/.cache/xfer/features`, for the next run.
+enum CacheChoice: String, ExpressibleByArgument, CaseIterable { case memory, disk, off }
 
+/// `--cache-dtype`.
+enum CacheDType: String, ExpressibleByArgument, CaseIterable { case float32, bfloat16 }
+
+extension Train {
   var caching: FeatureCaching {
-    switch self {
-    case .memory: .memory()
-    case .disk: .disk()
-    case .off: .off
-    }
+    var caching: FeatureCaching =
+      switch cache {
+      case .memory: .memory()
+      case .disk: .disk()
+      case .off: .off
+      }
+    caching.dtype = cacheDtype == .bfloat16 ? .bfloat16 : .float32
+    caching.variants = cacheVariants
+    return caching
   }
 }

@@ -39,7 +39,7 @@ struct TrainingRun {
   private mutating func runPhases() throws {
     var phases = PhaseOptions()
     phases.fit.verbose = 1
-    phases.fit.cache = options.cache.caching
+    phases.fit.cache = options.caching
     phases.fit.memoryBudget = options.memoryBudget?.bytes
     phases.fit.validation = InterruptibleDataset(network.validation)
     phases.checkpoint = options.checkpointFile
@@ -70,7 +70,8 @@ struct TrainingRun {
     [
       "classes": .array(result.classes.map { .string($0) }), "images": [.int(result.images.train), .int(result.images.validation)],
       "image_size": .string(result.size.text), "batch_size": .int(options.source.batchSize), "seed": .int(Int(options.source.seed)),
-      "augment": .string(options.source.augment?.text ?? ""),
+      "augment": .string(options.source.augment?.text ?? ""), "cache_dtype": .string(options.cacheDtype.rawValue),
+      "cache_variants": .int(options.cacheVariants ?? 0),
     ]
   }
 

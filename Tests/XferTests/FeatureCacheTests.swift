@@ -1,3 +1,4 @@
+import CXfer
 import Foundation
 import Testing
 import XferCore
@@ -69,24 +70,98 @@ import XferGraph
         == train(.off, unfreeze: unfreeze, dropout: dropout, weighted: true))
   }
 
+  private func part(_ model: Model, fixing: Bool = false) throws -> FrozenPart? {
+    let moving = Set(model.trainableWeights.map { ObjectIdentifier($0) })
+    return try FrozenPart(model, plastic: moving, training: true, fixing: fixing)
+  }
+
   @Test func cutsBehindThePooling() throws {
     let (model, base) = try model()
-    var stores: [Digest: any FeatureStore] = [:]
-    let cache = try #require(try FeatureCache(model, plastic: model.trainableWeights, caching: .memory(), known: &stores))
-    #expect(cache.prefix.counts == [12], "the pooled features are the smallest place")
-    #expect(cache.prefix.variables.count == base.weights.count)
+    let prefix = try #require(try part(model)).prefix
+    #expect(prefix.counts == [12], "the pooled features are the smallest place")
+    #expect(prefix.variables.count == base.weights.count)
     // Nothing frozen, nothing kept.
-    let (open, _) = try self.model(frozen: false)
-    #expect(try FeatureCache(open, plastic: open.trainableWeights, caching: .memory(), known: &stores) == nil)
+    #expect(try part(self.model(frozen: false).0) == nil)
   }
 
   @Test func randomLayersBeforeTheBaseKeepNothing() throws {
     let (model, base) = try model()
     let input = try Input(shape: [8, 8, 3])
     let noisy = try Model(input, Dense(1)(GlobalAveragePooling2D()(base(Dropout(0.5)(input), training: false))))
-    var stores: [Digest: any FeatureStore] = [:]
-    #expect(try FeatureCache(noisy, plastic: noisy.trainableWeights, caching: .memory(), known: &stores) == nil)
+    #expect(try part(noisy) == nil)
     _ = model
+  }
+
+  /// Features of two inputs through one base are told apart, though they are computed alike.
+  @Test func twoInputsThroughOneBase() throws {
+    let image = try Input(shape: [6, 6, 2])
+    let base = try Model(image, GlobalAveragePooling2D()(Conv2D(filters: 5, kernelSize: 3, activation: .relu)(image)))
+    base.trainable = false
+    func run(_ caching: FeatureCaching) throws -> [[Float]] {
+      let (a, b) = (try Input(shape: [6, 6, 2]), try Input(shape: [6, 6, 2]))
+      let model = try Model(inputs: [a, b], outputs: [Dense(1)(Concatenate()([base(a), base(b)]))])
+      try fill(model)
+      try model.compile(optimizer: SGD(learningRate: 0.1), loss: MeanSquaredError())
+      var options = FitOptions()
+      (options.epochs, options.cache) = (3, caching)
+      let inputs = [try randomTensor([11, 6, 6, 2], seed: 1), try randomTensor([11, 6, 6, 2], seed: 2)]
+      _ = try model.fit(ArrayDataset(inputs: inputs, targets: [randomTensor([11, 1], seed: 3)], batchSize: 4), options: options)
+      #expect(model.featureStores.count == (caching == .off ? 0 : 1))
+      return model.weights.map(\.values)
+    }
+    #expect(try run(.memory()) == run(.off))
+  }
+
+  @Test func halfTheRoomInBFloat16() throws {
+    func half(_ caching: FeatureCaching) -> FeatureCaching {
+      var caching = caching
+      caching.dtype = .bfloat16
+      return caching
+    }
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("xfer-features-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let kept = try train(half(.memory()))
+    // Rounded whether it was kept, just computed, or read from a file.
+    #expect(try train(half(.memory(budget: 200))) == kept)
+    #expect(try train(half(.disk(folder: folder))) == kept)
+    #expect(try train(half(.disk(folder: folder))) == kept)
+    let whole = try train(.memory())
+    #expect(kept != whole)
+    let (rounded, exact) = (kept.history["loss"] ?? [], whole.history["loss"] ?? [])
+    #expect(relativeError(rounded.map(Float.init), exact.map(Float.init)) < 1e-2)
+
+    let (model, _) = try model()
+    let (x, y) = try data()
+    try model.compile(optimizer: SGD(), loss: BinaryCrossentropy(fromLogits: true))
+    var options = FitOptions()
+    options.cache = half(.memory())
+    _ = try model.fit(ArrayDataset(x: x, y: y), options: options)
+    #expect(model.featureStores.values.map(\.rowBytes) == [24])
+  }
+
+  /// To nearest, of two the even one; what is not finite stays so.
+  @Test func roundingToBFloat16() {
+    func rounded(_ value: Float) -> Float { Float(bitPattern: UInt32(value.bfloat16Bits) << 16) }
+    #expect(rounded(1) == 1 && rounded(-0.15625) == -0.15625)
+    #expect(rounded(1 + 0x1p-8) == 1 && rounded(1 + 3 * 0x1p-8) == 1 + 4 * 0x1p-8, "ties go to even")
+    #expect(rounded(1 + 0x1p-8 + 0x1p-20) == 1 + 0x1p-7)
+    #expect(rounded(.infinity) == .infinity && rounded(-.infinity) == -.infinity && rounded(.greatestFiniteMagnitude) == .infinity)
+    #expect(rounded(.nan).isNaN && rounded(Float(bitPattern: 0x7F80_0001)).isNaN && rounded(Float(bitPattern: 0xFFFF_FFFF)).isNaN)
+  }
+
+  @Test func formsThatMakeNoSense() throws {
+    let (model, _) = try model()
+    let (x, y) = try data()
+    try model.compile(optimizer: SGD(), loss: BinaryCrossentropy(fromLogits: true))
+    for (change, word) in [
+      ({ $0.dtype = .float16 }, "float16"), ({ $0.variants = 0 }, "cache_variants"), ({ ($0.place, $0.variants) = (.off, 2) }, "off"),
+      ({ ($0.place, $0.dtype) = (.off, .bfloat16) }, "off"),
+    ] as [((inout FeatureCaching) -> Void, String)] {
+      var options = FitOptions()
+      change(&options.cache)
+      let error = #expect(throws: XferError.self) { try model.fit(ArrayDataset(x: x, y: y), options: options) }
+      #expect(error?.status == XFER_E_INVALID_ARGUMENT && error?.message.contains(word) == true)
+    }
   }
 
   @Test func changedWeightsMakeNewFeatures() throws {

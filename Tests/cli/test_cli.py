@@ -419,6 +419,42 @@ def test_bench(xfer):
     assert code == 0 and "images per second" in text, err
 
 
+def test_plan_of_a_transfer(xfer):
+    base = ["plan", "efficientnet-lite0:random", "--image-size", "64", "--batch-size", "4"]
+
+    def weights(*arguments):
+        code, out, err = xfer(*base, *arguments, "--json")
+        assert code == 0, err
+        nodes = json.loads(out)["nodes"]
+        return nodes, {node["weights"] for node in nodes if node["phase"] == "forward"}
+
+    nodes, states = weights("--freeze", "all")
+    assert states <= {"cached", "none", "trained"} and {node["layer"] for node in nodes if node["weights"] == "trained"} == {"dense"}
+    few, states = weights("--unfreeze", "last:10%")
+    assert {"cached", "trained"} <= states and len(few) > len(nodes)
+    assert len(weights("--unfreeze", "all")[0]) == len(weights("--freeze", "none")[0]) > len(few)
+    layer = next(node["layer"] for node in few if node["weights"] == "trained" and node["layer"] != "dense")
+    until, _ = weights("--freeze", f"until:{layer}")
+    assert layer in {node["layer"] for node in until if node["weights"] == "trained"} and len(until) < len(few) + 30
+    code, _, err = xfer(*base, "--freeze", "until:nowhere")
+    assert code == 1 and "nowhere" in err
+    for wrong in (["--freeze", "some"], ["--freeze", "all", "--unfreeze", "all"], ["--classes", "1"], ["--forecast", "--svg", "a.svg"]):
+        assert xfer(*base, *wrong)[0] == 2, wrong
+
+
+def test_forecast(xfer):
+    base = ["plan", "efficientnet-lite0:random", "--image-size", "64", "--batch-size", "8", "--forecast", "--images", "100"]
+    code, out, err = xfer(*base)
+    assert code == 0 and "last:33%" in out and "An epoch of 100 images" in out, err
+    code, out, err = xfer(*base, "--json")
+    depths = json.loads(out)["forecast"]
+    assert [depth["unfreeze"] for depth in depths] == ["none", "last:10%", "last:33%", "last:67%", "all"]
+    flops = [depth["uncached"]["flops"] for depth in depths]
+    assert flops == sorted(flops) and depths[-1]["cached"] is None and depths[0]["cached"]["later"]["flops"] < flops[0] / 100
+    code, out, err = xfer(*base, "--freeze", "all", "--json")
+    assert code == 0 and [depth["unfreeze"] for depth in json.loads(out)["forecast"]] == ["none"], err
+
+
 def test_plan_svg(xfer, trained, tmp_path):
     for name, arguments in (("a.svg", []), ("b.svg", ["--training", "--batch-size", "4"])):
         code, _, err = xfer("plan", trained[0] / "model.keras", "--svg", tmp_path / name, *arguments)

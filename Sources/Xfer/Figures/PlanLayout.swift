@@ -50,7 +50,7 @@ struct PlanLayout {
     return ranks
   }
 
-  /// A box goes on in the lane of the box above it that has no longer way to the end elsewhere; other branches open lanes that nothing crosses.
+  /// A box goes on in the lane of the box above it that has no longer way to the end elsewhere; other branches take lanes that nothing else is in.
   private static func lanes(_ inputs: [[Int]], _ ranks: [Int]) -> [Int] {
     var readers = [[Int]](repeating: [], count: inputs.count)
     for (box, list) in inputs.enumerated() { for source in list { readers[source].append(box) } }
@@ -59,20 +59,22 @@ struct PlanLayout {
     /// The reader that goes on in a box' lane.
     let heirs = readers.map { list in list.max { (heights[$0], $1) < (heights[$1], $0) } }
     var lanes = [Int](repeating: 0, count: inputs.count)
-    var taken: [[ClosedRange<Int>]] = []
-    for box in inputs.indices {
-      let parents = inputs[box].filter { heirs[$0] == box }.sorted { (lanes[$0], $0) < (lanes[$1], $1) }
-      // As far down as the box' own line goes, the lane is not free.
+    /// The box with which the line of boxes in one lane began.
+    var lines = Array(inputs.indices)
+    var taken: [[(rows: ClosedRange<Int>, line: Int)]] = []
+    for box in inputs.indices.sorted(by: { (ranks[$0], $0) < (ranks[$1], $1) }) {
+      // As far down as the box' own lines go, the lane is not free.
       let end = max(ranks[box], (readers[box].map { ranks[$0] }.max() ?? ranks[box]) - 1)
       let rows = ranks[box]...end
-      if let parent = parents.first {
-        lanes[box] = lanes[parent]
+      func isFree(_ lane: Int, _ line: Int?) -> Bool { !taken[lane].contains { $0.rows.overlaps(rows) && $0.line != line } }
+      let parents = inputs[box].filter { heirs[$0] == box && isFree(lanes[$0], lines[$0]) }
+      if let parent = parents.min(by: { (lanes[$0], $0) < (lanes[$1], $1) }) {
+        (lanes[box], lines[box]) = (lanes[parent], lines[parent])
       } else {
-        let free = taken.firstIndex { ranges in !ranges.contains { $0.overlaps(rows) } }
-        lanes[box] = free ?? taken.count
+        lanes[box] = taken.indices.first { isFree($0, nil) } ?? taken.count
       }
       while taken.count <= lanes[box] { taken.append([]) }
-      taken[lanes[box]].append(rows)
+      taken[lanes[box]].append((rows, lines[box]))
     }
     return lanes
   }

@@ -23,7 +23,7 @@ public struct FreezeAudit {
   init(_ model: Model, statistics: [Variable] = []) {
     let moving = Set((model.trainableWeights + statistics).map { ObjectIdentifier($0) })
     entries = model.weights.map { weight in
-      Entry(path: weight.path, trainable: moving.contains(ObjectIdentifier(weight)), digest: weight.digest, variable: weight)
+      Entry(path: weight.path, trainable: moving.contains(ObjectIdentifier(weight)), digest: weight.freshDigest, variable: weight)
     }
   }
 
@@ -31,7 +31,7 @@ public struct FreezeAudit {
   public var frozen: [Entry] { entries.filter { !$0.trainable } }
 
   /// Paths of the frozen ones that are not what they were.
-  public var moved: [String] { frozen.filter { $0.variable.digest != $0.digest }.map(\.path) }
+  public var moved: [String] { frozen.filter { $0.variable.freshDigest != $0.digest }.map(\.path) }
 
   /// - Throws: `XFER_E_INTERNAL` naming the frozen weights that moved.
   public func verify() throws {

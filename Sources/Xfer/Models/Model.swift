@@ -19,7 +19,7 @@ public class Model: Layer {
   var warned: Set<Lint.Finding> = []
   let predictor = EagerPlans()
   /// What `fit` kept of the frozen part, for the next `fit`.
-  var featureStores: [Digest: any FeatureStore] = [:]
+  var featureStores: [FeatureCache.StoreKey: any FeatureStore] = [:]
 
   /// That of its `compile`; without one, the process'.
   override var precision: Precision { trainer?.precision ?? .current }

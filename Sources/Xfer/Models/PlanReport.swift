@@ -64,9 +64,9 @@ extension Model {
 
   /// The values of a training step's graph that are made once a sample: another lowering of the same network has them in the same places.
   private func valuesRunOnce(batchSize: Int) throws -> Set<ValueID> {
-    var stores: [Digest: any FeatureStore] = [:]
-    guard let cache = try FeatureCache(self, plastic: compiled().trainableWeights, caching: .memory(), known: &stores) else { return [] }
-    let (graph, _, _) = try FeatureCache.lower(self, batch: batchSize, training: true)
-    return graph.ancestors(of: cache.cut(in: graph) ?? [])
+    let plastic = Set(try compiled().trainableWeights.map { ObjectIdentifier($0) })
+    guard let part = try FrozenPart(self, plastic: plastic, training: true, fixing: false) else { return [] }
+    let graph = try part.lowered(self, batch: batchSize).graph
+    return graph.ancestors(of: part.cut(in: graph) ?? [])
   }
 }

@@ -29,7 +29,7 @@ public final class DiskFeatureStore: FeatureStore {
   ///   - prefix: the digest of the frozen part; names the file.
   ///   - budget: bytes the file may take.
   public init(folder: String, prefix: Digest, rowBytes: Int, budget: Int) throws {
-    try Self.makeFolders(folder)
+    try makeFolder(folder)
     path = "\(folder)/\(prefix.text).features"
     self.rowBytes = max(rowBytes, 1)
     recordBytes = Self.recordHeader + (self.rowBytes + 31) / 32 * 32
@@ -117,13 +117,5 @@ public final class DiskFeatureStore: FeatureStore {
       }
     }
     state.withLock { ($0.offsets, $0.end) = (offsets, end) }
-  }
-
-  private static func makeFolders(_ folder: String) throws {
-    var made = folder.hasPrefix("/") ? "" : "."
-    for part in folder.split(separator: "/") {
-      made += "/\(part)"
-      guard mkdir(made, 0o755) == 0 || errno == EEXIST else { throw systemError(folder, "cannot be made") }
-    }
   }
 }

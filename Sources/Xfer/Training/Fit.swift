@@ -70,7 +70,7 @@ extension Trainer {
     stopTraining = false
     depth += 1
     defer { depth -= 1 }
-    try keepFeatures(options.cache)
+    try keepFeatures(options.cache, evaluates: options.validation != nil)
     memoryBudget = options.memoryBudget
     defer {
       forgetFeatures()
@@ -162,8 +162,10 @@ extension Trainer {
       if let resumed = callbacks.state.resumedFigures.take() { figures.restore(resumed) }
       callbacks.state.figures = figures
     }
-    // The closure goes to another thread; the store, unlike the cache, is made for that.
-    if let store = try features(training: training)?.store { feed.leaveOut { key in store.contains(key) } }
+    if let cache = try features(training: training) {
+      cache.begin(epoch: epoch)
+      feed.leaveOut(cache.knows())
+    }
     defer { feed.leaveOut(nil) }
     try feed.begin(epoch: epoch)
     // Above 0 where a backup has an interrupted epoch go on.

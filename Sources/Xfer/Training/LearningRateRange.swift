@@ -109,20 +109,24 @@ extension Trainer {
   }
 
   private func measure(_ data: any Dataset, _ options: RangeTestOptions) throws -> LearningRateRange {
-    try keepFeatures(options.cache)
+    try keepFeatures(options.cache, evaluates: false)
     defer { forgetFeatures() }
     let identified = data as? any IdentifiedDataset
-    if let store = try features(training: true)?.store { identified?.isKnown = { key in store.contains(key) } }
+    identified?.isKnown = try features(training: true)?.knows()
+    func begin(_ epoch: Int) throws {
+      try features(training: true)?.begin(epoch: epoch)
+      try data.restart(epoch: epoch)
+    }
     defer { identified?.isKnown = nil }
     var range = LearningRateRange()
     var (average, lowest, epoch) = (0.0, Double.infinity, 0)
-    try data.restart(epoch: epoch)
+    try begin(epoch)
     for step in 0..<options.steps {
       if isCancelled { throw XferError(XFER_E_CANCELLED, "the range test was cancelled at step \(step + 1)") }
       var batch = try data.next()
       if batch == nil, step > 0 {
         epoch += 1
-        try data.restart(epoch: epoch)
+        try begin(epoch)
         batch = try data.next()
       }
       guard let batch, batch.count > 0 else {

@@ -18,10 +18,12 @@ public final class Trainer {
   let namedMetrics: [NamedMetric]
   /// The precision at `compile`.
   let precision = Precision.current
+  /// See ``Plan/Options``.
+  var passes = Plan.Passes.all
 
   private struct Key: Hashable {
-    /// Whether the inputs are the frozen part's outputs.
-    var cut = false
+    /// What the frozen part's outputs, in place of the inputs, are; empty for the inputs.
+    var cut: [Digest] = []
     var inputs: [TensorDescription]
     var targets: [TensorDescription?]
     var weights: [TensorDescription?]
@@ -56,9 +58,16 @@ public final class Trainer {
   private var flags: [Flag]
   private var steps: [Key: Step] = [:]
   private let arena = Arena()
-  private var cache: FeatureCache?
+  private struct PartsKey: Equatable {
+    var fixing: Bool
+    var evaluates: Bool
+    var settings = Layer.settingsGeneration
+  }
+  /// Where the model can be cut, for what was asked last.
+  private var frozenParts: (key: PartsKey, parts: FrozenPart.Pair)?
+  private var knownMoving: Set<ObjectIdentifier>?
+  private var caches: (training: FeatureCache?, evaluation: FeatureCache?)
   private let cancelled = Atomic<Bool>(false)
-  private var servesEvaluation = false
   /// Of the running `fit`.
   var memoryBudget: Int?
   /// Calls of fit and evaluate within each other.
@@ -106,7 +115,7 @@ public final class Trainer {
     }
     flags = now.map { Flag($0) }
     trainableWeights = try model.trainableWeights
-    steps = [:]
+    (steps, frozenParts, knownMoving) = ([:], nil, nil)
     try optimizer.rebind(trainableWeights, keepSlots: true)
   }
 
@@ -141,7 +150,7 @@ public final class Trainer {
         "a frozen weight was changed in the middle of an epoch whose samples were not read again: fit with the cache off")
     }
     let key = Key(
-      cut: cache != nil, inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
+      cut: cache?.part.prefix.cut ?? [], inputs: batch.inputs.map(\.description), targets: batch.targets.map { $0?.description },
       weights: batch.sampleWeights.map { $0?.description }, training: training, backend: Backend.choiceGeneration,
       update: training ? optimizer.variant : nil, memoryBudget: training ? memoryBudget : nil)
     let step = try steps[key] ?? makeStep(key)
@@ -197,12 +206,14 @@ public final class Trainer {
     var graph = Graph(precision: precision)
     var inputs: [ValueID]
     let predictions: [ValueID]
-    if key.cut, let cache {
-      (graph, inputs, predictions) = try FeatureCache.lower(model, batch: key.inputs[0].shape[0], training: key.training)
-      guard let cut = cache.cut(in: graph) else { throw XferError.internal("the frozen part was not found again") }
-      graph.cut(at: cut)
+    if !key.cut.isEmpty, let cache = try features(training: key.training) {
+      let model = try model
+      // Validation in the network as it is there, where training's part serves it too.
+      let network = try cache.part.lowered(model, batch: key.inputs[0].shape[0], training: key.training)
+      (graph, predictions) = (network.graph, network.outputs)
+      inputs = try cache.part.knownCut(in: graph, of: model)
+      graph.cut(at: inputs)
       graph.prune(keeping: predictions + graph.losses)
-      inputs = cut
     } else {
       inputs = key.inputs.map { graph.input($0) }
       predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
@@ -224,7 +235,7 @@ public final class Trainer {
     let penalized = try graph.withPenalties(data, on: trainableWeights)
     let logits = try zip(outputs, predictions).map { output, prediction in output.readsLogits ? try graph.logits(behind: prediction) : nil }
     var options = Plan.Options()
-    options.arena = arena
+    (options.arena, options.passes) = (arena, passes)
     options.kept = predictions + (logits + losses).compactMap { $0 } + [penalized]
     if key.training {
       try optimizer.build(trainableWeights)
@@ -237,6 +248,8 @@ public final class Trainer {
       try step.finish()
       options.plastic = trainableWeights
       options.memoryBudget = try key.memoryBudget.map(intermediateBytes)
+    } else {
+      options.moving = try movingWeights(key.cut.isEmpty ? key.inputs : FrozenPart.inputs(model, batch: 2))
     }
     try lintThreshold(
       zip(predictions, key.targets).map { prediction, truth in truth.map { TargetKind($0.shape, graph.shape(prediction)) } })
@@ -282,37 +295,64 @@ public final class Trainer {
   // MARK: The frozen part
 
   /// Begins keeping the outputs of the frozen part, if there is one.
-  func keepFeatures(_ caching: FeatureCaching) throws {
+  ///
+  /// - Parameter evaluates: whether there will be validation, so that a part of its own is worth it where training's does not serve.
+  func keepFeatures(_ caching: FeatureCaching, evaluates: Bool) throws {
+    try caching.check()
     let model = try model
-    cache = try FeatureCache(model, plastic: trainableWeights, caching: caching, known: &model.featureStores)
-    steps = steps.filter { !$0.key.cut }
-    guard let cache else { return }
-    let (graph, _, _) = try FeatureCache.lower(model, batch: 2, training: false)
-    servesEvaluation = cache.cut(in: graph) != nil
+    caches = (nil, nil)
+    guard caching.place != .off else { return }
+    let parts = try parts(model, PartsKey(fixing: caching.variants != nil, evaluates: evaluates))
+    let share = parts.training != nil && parts.evaluation != nil ? 2 : 1
+    func cache(_ part: FrozenPart) throws -> FeatureCache {
+      try FeatureCache(model, part, caching, known: model.featureStores, share: share)
+    }
+    caches.training = try parts.training.map(cache)
+    caches.evaluation = try parts.trainingServesEvaluation ? caches.training : parts.evaluation.map(cache)
+    let used = [caches.training, caches.evaluation].compactMap { $0 }
+    // Those of other parts will hardly be asked for again.
+    if !used.isEmpty { model.featureStores = Dictionary(used.map { ($0.storeKey, $0.store) }) { first, _ in first } }
   }
 
-  func forgetFeatures() { cache = nil }
+  private func parts(_ model: Model, _ key: PartsKey) throws -> FrozenPart.Pair {
+    if let known = frozenParts, known.key == key { return known.parts }
+    let parts = try FrozenPart.Pair(model, plastic: trainableWeights, moving: movingWeights, fixing: key.fixing, evaluates: key.evaluates)
+    frozenParts = (key, parts)
+    return parts
+  }
+
+  func forgetFeatures() { caches = (nil, nil) }
 
   /// The two plans that share a training step when the frozen part's outputs are kept: the frozen part for `rows` samples at a time, and the rest for a
   /// batch of kept rows of `rowBytes`. Nil where nothing is worth keeping.
   func cachedPlans(batchSize: Int) throws -> (prefix: Plan, rows: Int, rest: Plan, rowBytes: Int)? {
-    try keepFeatures(.memory())
+    try keepFeatures(.memory(), evaluates: false)
     defer { forgetFeatures() }
-    guard let cache else { return nil }
+    guard let cache = caches.training else { return nil }
     let rows = try cache.plan(batchSize).rowsAtATime(of: batchSize)
     var key = try self.key(batchSize: batchSize)
-    (key.cut, key.inputs) = (true, cache.prefix.counts.map { TensorDescription([batchSize, $0]) })
+    (key.cut, key.inputs) = (cache.part.prefix.cut, cache.part.prefix.counts.map { TensorDescription([batchSize, $0]) })
     return (try cache.plan(rows), rows, try makeStep(key).plan, cache.store.rowBytes)
   }
 
   /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.
   func features(training: Bool) throws -> FeatureCache? {
-    guard let cache, training || servesEvaluation else { return nil }
+    guard let cache = training ? caches.training : caches.evaluation else { return nil }
     guard cache.isCurrent else {
-      self.cache = nil
+      if training { caches.training = nil } else { caches.evaluation = nil }
       return nil
     }
     return cache
+  }
+
+  /// What training moves: the trained weights, and moving averages.
+  ///
+  /// - Parameter inputs: of the model, in any size it takes.
+  private func movingWeights(_ inputs: [TensorDescription]) throws -> Set<ObjectIdentifier> {
+    if let knownMoving { return knownMoving }
+    let moving = try FrozenPart.moving(model, trained: trainableWeights, inputs: inputs)
+    knownMoving = moving
+    return moving
   }
 
   private func checkFinite(_ batch: Batch) throws {

@@ -126,7 +126,9 @@ import XferGraph
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("xfer-features-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let kept = try train(fixed(2), stepsPerEpoch: stepsPerEpoch, noisyHead: noisyHead)
-    #expect(kept.stores == [7, 44], "two rows a sample, one of each of validation")
+    // One row of each of validation and two a sample, unless epochs end in mid-data: then some samples have not been in epochs of both kinds.
+    #expect(kept.stores.count == 2 && kept.stores[0] == 7)
+    #expect(stepsPerEpoch == nil ? kept.stores[1] == 44 : (23...44).contains(kept.stores[1]))
     // Nothing, and hardly anything, is kept; then all is, in a file.
     for budget in [0, 200] {
       let result = try train(fixed(2, .memory(budget: budget)), stepsPerEpoch: stepsPerEpoch, noisyHead: noisyHead)

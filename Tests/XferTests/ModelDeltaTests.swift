@@ -31,7 +31,7 @@ import XferGraph
     try base.loadWeights(pretrained)
     base.trainable = false
     let input = try Input(shape: [8, 8, 3])
-    let model = try Model(input, Dense(2, name: "head")(GlobalAveragePooling2D()(base(input, training: false))), name: "whole")
+    let model = try Model(input, Dense(2, name: "head")(GlobalAveragePooling2D(name: "pool")(base(input, training: false))), name: "whole")
     model.metadata = ["class_names": ["a", "b"]]
     return (model, base)
   }

@@ -31,7 +31,7 @@ import XferGraph
     try base.loadWeights(pretrained)
     base.trainable = false
     let input = try Input(shape: [8, 8, 3])
-    let model = try Model(input, Dense(2, name: "head")(GlobalAveragePooling2D(name: "pool")(base(input, training: false))), name: "whole")
+    let model = try Model(input, Dense(2, name: "head")(GlobalAveragePooling2D()(base(input, training: false))), name: "whole")
     model.metadata = ["class_names": ["a", "b"]]
     return (model, base)
   }
@@ -64,7 +64,10 @@ import XferGraph
     #expect(try other.predict(x).floats == wanted)
     // Of what came back the same delta can be saved.
     try other.saveDelta(folder.file("again.safetensors"))
-    #expect(try folder.read("again.safetensors").count == folder.read("head.safetensors").count)
+    let again = try SafetensorsFile(folder.file("again.safetensors"))
+    #expect(Set(again.names) == Set(file.names))
+    for name in file.names { #expect(try again.tensor(name).floats == file.tensor(name).floats) }
+    #expect(again.metadata["weights"] == file.metadata["weights"])
   }
 
   @Test func holdsWhatWasFineTunedAndMovingStatistics() throws {

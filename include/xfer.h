@@ -364,7 +364,7 @@ xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t trai
 /* What an epoch of `images` samples will cost the compiled model, for each depth ("none,last:33%,all"; NULL for a choice of five) to which its
  * nested base may be thawed: [{"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":{"first":{"flops",
  * "seconds"},"later":{...},"bytes"}}], "cached" null where nothing is worth keeping. bytes: the most that training takes.
- * Each op is measured once a process, for some seconds in all; reading samples and validation are not in the times. */
+ * Each op is measured once a process, for some seconds in all; decoding images, callbacks and validation are not in the times. */
 xfer_status xfer_model_forecast(xfer_model *model, int64_t images, int32_t batch_size, const char *depths,
                                 char *buffer, size_t capacity, size_t *length);
 /* The same drawn, as SVG: a box a layer, from the input down, coloured by frozen, trained, or frozen and run once a sample by fit. options

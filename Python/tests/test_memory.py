@@ -64,7 +64,7 @@ def test_the_forecast_leaves_the_model_alone(keras):
     model.compile("adam", keras.losses.BinaryCrossentropy(from_logits=True))
     before = [w.numpy() for w in model.weights]
     costs = model.forecast(100, batch_size=8)
-    assert [cost["unfreeze"] for cost in costs] == ["none", "last:10.0%", "last:33.0%", "last:67.0%", "all"]
+    assert [cost["unfreeze"] for cost in costs] == ["none", "last:10%", "last:33%", "last:67%", "all"]
     assert costs[0]["cached"]["later"]["flops"] < costs[0]["cached"]["first"]["flops"] < costs[-1]["uncached"]["flops"]
     assert costs[-1]["cached"] is None and all(cost["uncached"]["bytes"] > 0 for cost in costs)
     assert not base.trainable and len(model.trainable_weights) == 2

@@ -271,7 +271,7 @@ class Model(Trainable, Layer):
                 print(cost["unfreeze"], cost["uncached"]["seconds"], cost["cached"] and cost["cached"]["later"]["seconds"])
 
         depths: such as ["none", "last:20", "from:block14_sepconv1", "all"]. Times are sums of what the ops take here, each measured once a
-        process; reading samples and validation are not in them. "bytes" is the most memory training takes. Flags and weights stay as they are.
+        process; decoding images, callbacks and validation are not in them. "bytes" is the most memory training takes. Flags and weights stay as they are.
         """
         wanted = None if depths is None else ",".join(depths).encode()
         return json.loads(text(lib.xfer_model_forecast, self._model_handle(), int(images), int(batch_size), wanted))

@@ -69,12 +69,25 @@ final class ConstantFolder {
     let previous = packings
     results = [:]
     var keys: [ValueID: String] = [:]
-    for (site, packing) in packings where !isFolded(packing.value) { try pack(site, packing, &keys) }
+    var missing: [ValueID: [(site: PackingSite, key: String)]] = [:]
+    for (site, packing) in packings {
+      let key = PackedWeights.key(
+        try key(packing.value, &keys), packing.op, input: site.input, backend: packing.backend, layout: packing.layout)
+      packings[site]?.packed = PackedWeights.known(key)
+      if packings[site]?.packed == nil { missing[packing.value, default: []].append((site, key)) }
+    }
+    for value in missing.keys where !isFolded(value) { try pack(value, &missing) }
+    // What only packed forms are made of that are there already is not computed.
+    var wanted = plainReads.union(missing.keys)
+    let steps = zip(nodes, kernels).reversed().filter { node, _ in
+      guard node.outputs.contains(where: wanted.contains) else { return false }
+      wanted.formUnion(node.inputs.map { graph.root($0) })
+      return true
+    }.reversed()
     // Each result goes as soon as it is packed and nothing else reads it: folded weights are as large as the weights.
     var lastRead: [ValueID: Int] = [:]
-    for (index, node) in nodes.enumerated() { for input in node.inputs { lastRead[graph.root(input)] = index } }
-    let sites = Dictionary(grouping: packings) { $0.value.value }
-    for (index, (node, kernel)) in zip(nodes, kernels).enumerated() {
+    for (index, (node, _)) in steps.enumerated() { for input in node.inputs { lastRead[graph.root(input)] = index } }
+    for (index, (node, kernel)) in steps.enumerated() {
       let outputs = try node.outputs.map { try Tensor(zeros: graph.shape($0), dtype: graph.dtype($0)) }
       let workspace = try Tensor(zeros: [kernel.workspace + 64], dtype: .uint8)
       let inputs = try node.inputs.map { UnsafeRawPointer(try source($0)) as UnsafeRawPointer? }
@@ -87,7 +100,7 @@ final class ConstantFolder {
       }
       for (value, tensor) in zip(node.outputs, outputs) {
         results[value] = tensor
-        for (site, packing) in sites[value] ?? [] { try pack(site, packing, &keys) }
+        try pack(value, &missing)
       }
       for value in node.inputs.map({ graph.root($0) }) + node.outputs
       where lastRead[value, default: index] <= index && !plainReads.contains(value) { results[value] = nil }
@@ -97,10 +110,14 @@ final class ConstantFolder {
 
   private func isFolded(_ value: ValueID) -> Bool { if case .node = graph.values[value.index].source { true } else { false } }
 
-  private func pack(_ site: PackingSite, _ packing: Packing, _ keys: inout [ValueID: String]) throws {
-    packings[site]?.packed = try PackedWeights.get(
-      key(packing.value, &keys), packing.op, input: site.input, backend: packing.backend, bytes: packing.bytes, layout: packing.layout,
-      source: source(packing.value))
+  /// Makes the packed forms of a value that are missing.
+  private func pack(_ value: ValueID, _ missing: inout [ValueID: [(site: PackingSite, key: String)]]) throws {
+    for (site, key) in missing.removeValue(forKey: value) ?? [] {
+      guard let packing = packings[site] else { continue }
+      packings[site]?.packed =
+        try PackedWeights.known(key)
+        ?? PackedWeights.make(key, packing.op, input: site.input, backend: packing.backend, bytes: packing.bytes, source: source(value))
+    }
   }
 
   /// Of packed and of folded constants, each layout of a value once.

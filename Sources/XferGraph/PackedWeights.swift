@@ -7,12 +7,17 @@ enum PackedWeights {
   private struct Entry { weak var tensor: Tensor? }
   private static let cache = Mutex<[String: Entry]>([:])
 
-  /// The packed form of a constant. `key` names its value: equal keys mean equal bytes.
-  static func get(
-    _ key: String, _ op: OpSpecification, input: Int, backend: Backend, bytes: Int, layout: UInt64, source: UnsafeRawPointer
+  /// What a packed form is called. `value` names the constant: equal names mean equal bytes.
+  static func key(_ value: String, _ op: OpSpecification, input: Int, backend: Backend, layout: UInt64) -> String {
+    "\(backend.name)/\(backend.version)/\(layout)/\(op.inputs[input].shape)/\(value)"
+  }
+
+  /// The form of that name, if some plan has it.
+  static func known(_ key: String) -> Tensor? { cache.withLock { $0[key]?.tensor } }
+
+  static func make(
+    _ key: String, _ op: OpSpecification, input: Int, backend: Backend, bytes: Int, source: UnsafeRawPointer
   ) throws -> Tensor {
-    let key = "\(backend.name)/\(backend.version)/\(layout)/\(op.inputs[input].shape)/\(key)"
-    if let known = cache.withLock({ $0[key]?.tensor }) { return known }
     guard let pack = backend.table.pointee.pack else {
       throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has pack_size but no pack")
     }

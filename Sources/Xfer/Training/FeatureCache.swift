@@ -1,3 +1,4 @@
+import Glibc
 import XferCore
 import XferGraph
 
@@ -93,10 +94,7 @@ final class FeatureCache {
     rows[keys.count] = result
     let row = UnsafeMutableRawPointer.allocate(byteCount: store.rowBytes, alignment: 16)
     defer { row.deallocate() }
-    var missing: [Int] = []
-    for (index, key) in keys.enumerated() {
-      if store.read(key, into: row) { layout.read(row, to: result, index) } else { missing.append(index) }
-    }
+    let missing = read(keys, from: store, through: row, to: result)
     guard !missing.isEmpty else { return result }
     guard !batch.inputs.isEmpty else { throw XferError.internal("samples were left out that are not known") }
     let inputs = missing.count == keys.count ? batch.inputs : try batch.inputs.map { try gatherRows($0, missing) }
@@ -107,6 +105,36 @@ final class FeatureCache {
       store.insert(keys[index], row)
     }
     return result
+  }
+
+  /// Reads kept rows; the places of those that are not there.
+  private func read(
+    _ keys: [Digest], from store: any FeatureStore, through row: UnsafeMutableRawPointer, to result: [Tensor]
+  ) -> [Int] {
+    var missing: [Int] = []
+    for (index, key) in keys.enumerated() {
+      if store.read(key, into: row) { layout.read(row, to: result, index) } else { missing.append(index) }
+    }
+    return missing
+  }
+
+  /// Seconds it takes to read `count` kept rows among those of `samples`: the middle one of several measurements.
+  func secondsToRead(_ count: Int, of samples: Int) throws -> Double {
+    // As many as are sure not to be in the processor's caches.
+    let rows = min(samples, max(count, (64 << 20) / layout.bytes))
+    let keys = (0..<UInt64(rows)).map { Digest(high: $0 &* 0x9E37_79B9_7F4A_7C15, low: $0) }
+    let kept = MemoryFeatureStore(rowBytes: layout.bytes, budget: .max)
+    let row = UnsafeMutableRawPointer.allocate(byteCount: layout.bytes, alignment: 16)
+    defer { row.deallocate() }
+    memset(row, 0, layout.bytes)
+    for key in keys { kept.insert(key, row) }
+    let result = try part.prefix.counts.map { try Tensor(zeros: [count, $0]) }
+    return (0..<5).map { turn in
+      let batch = (0..<count).map { keys[(turn * count + $0) % rows] }
+      let begin = monotonicSeconds()
+      _ = read(batch, from: kept, through: row, to: result)
+      return monotonicSeconds() - begin
+    }.sorted()[2]
   }
 
   /// Runs the frozen part.

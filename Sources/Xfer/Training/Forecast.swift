@@ -3,8 +3,9 @@ public import XferGraph
 
 /// What an epoch of training will cost with a base thawed to some depth, before it is run.
 ///
-/// Times are those of the ops, each measured on its own with the present threads, backend and precision; reading samples, decoding images and
-/// validation are not in them. The first call measures for some seconds.
+/// Times are those of the ops, each measured on its own with the present threads, backend and precision, and of reading what is kept. Decoding images,
+/// callbacks and validation are not in them: where a step takes less than a millisecond, as that of a head on kept features, these tell more than the
+/// ops. The first call measures for some seconds.
 ///
 /// ```swift
 /// for cost in try model.forecast(images: 2000, batchSize: 32) { print(cost.unfreeze.text, cost.uncached.seconds) }
@@ -70,10 +71,10 @@ extension Model {
 extension Trainer {
   fileprivate func forecast(_ depth: UnfreezeDepth, images: Int, batchSize: Int) throws -> TrainingForecast {
     let steps = Double(images) / Double(batchSize)
-    func epoch(_ plans: [(plan: Plan, runs: Double)]) throws -> TrainingForecast.Epoch {
+    func epoch(_ plans: [(plan: Plan, runs: Double)], reading: Double = 0) throws -> TrainingForecast.Epoch {
       try TrainingForecast.Epoch(
         flops: plans.reduce(0) { $0 + $1.plan.flops * $1.runs },
-        seconds: plans.reduce(0) { try $0 + $1.plan.forecastSeconds() * $1.runs })
+        seconds: plans.reduce(reading) { try $0 + $1.plan.forecastSeconds() * $1.runs })
     }
     let model = try model
     let batches = 2 * batchSize * model.inputs.reduce(0) { $0 + $1.shape.dropFirst().reduce(4) { $0 * ($1 ?? 1) } }
@@ -82,12 +83,12 @@ extension Trainer {
     let uncached = try epoch([(whole, steps)])
     let uncachedBytes = fixed + whole.peakBytes + whole.constantBytes
 
-    guard let parts = try cachedPlans(batchSize: batchSize) else {
+    guard let parts = try cachedPlans(images: images, batchSize: batchSize) else {
       return TrainingForecast(
         unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,
         cached: nil, cachedBytes: nil)
     }
-    let later = try epoch([(parts.rest, steps)])
+    let later = try epoch([(parts.rest, steps)], reading: steps * parts.readSeconds)
     let first = try epoch([(parts.rest, steps), (parts.prefix, steps * Double(batchSize) / Double(parts.rows))])
     return TrainingForecast(
       unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,

@@ -323,16 +323,29 @@ public final class Trainer {
 
   func forgetFeatures() { caches = (nil, nil) }
 
-  /// The two plans that share a training step when the frozen part's outputs are kept: the frozen part for `rows` samples at a time, and the rest for a
-  /// batch of kept rows of `rowBytes`. Nil where nothing is worth keeping.
-  func cachedPlans(batchSize: Int) throws -> (prefix: Plan, rows: Int, rest: Plan, rowBytes: Int)? {
+  /// The two plans that share a training step when the frozen part's outputs are kept.
+  struct CachedPlans {
+    /// The frozen part, for so many samples at a time.
+    let prefix: Plan
+    let rows: Int
+    /// What is trained, for a batch of kept rows.
+    let rest: Plan
+    let rowBytes: Int
+    /// What it takes to read a batch of them.
+    let readSeconds: Double
+  }
+
+  /// Nil where nothing is worth keeping.
+  func cachedPlans(images: Int, batchSize: Int) throws -> CachedPlans? {
     try keepFeatures(.memory(), evaluates: false)
     defer { forgetFeatures() }
     guard let cache = caches.training else { return nil }
     let rows = try cache.plan(batchSize).rowsAtATime(of: batchSize)
     var key = try self.key(batchSize: batchSize)
     (key.cut, key.inputs) = (cache.part.prefix.cut, cache.part.prefix.counts.map { TensorDescription([batchSize, $0]) })
-    return (try cache.plan(rows), rows, try makeStep(key).plan, cache.store.rowBytes)
+    return CachedPlans(
+      prefix: try cache.plan(rows), rows: rows, rest: try makeStep(key).plan, rowBytes: cache.store.rowBytes,
+      readSeconds: try cache.secondsToRead(batchSize, of: images))
   }
 
   /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.

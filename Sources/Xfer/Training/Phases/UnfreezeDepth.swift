@@ -38,7 +38,7 @@ public enum UnfreezeDepth: Equatable, Sendable {
     case .all: "all"
     case .none: "none"
     case .last(let count): "last:\(count)"
-    case .lastPercent(let percent): "last:\(percent)%"
+    case .lastPercent(let percent): "last:\(percent == percent.rounded() ? "\(Int(percent))" : "\(percent)")%"
     case .from(let name): "from:\(name)"
     }
   }

@@ -485,6 +485,15 @@ enum { XFER_MAX_ENDS = 64 };
 typedef int32_t (*xfer_next_all_fn)(void *user, xfer_tensor **inputs, size_t *input_count, xfer_tensor **targets, size_t *target_count,
                                     xfer_tensor **sample_weights, size_t *sample_weight_count);
 xfer_status xfer_dataset_create_all(xfer_next_all_fn next, xfer_restart_fn restart, void *user, xfer_destroy_fn destroy, xfer_dataset **dataset);
+/* What the samples of the next batch are called, asked before next whenever fit keeps features (XFER_CACHE_*): one text a sample, the same in every
+ * epoch and program, of no other sample of any data set (a path, the key of a record). Features are found by it then in place of the inputs' bytes;
+ * where all of a batch are kept, a xfer_next_all_fn is called with *input_count 0 and may leave the inputs out. Returns 1, with *count 0 where
+ * nothing is known or the epoch is at its end; -1 on failure. The texts stay the callback's, until it is called again.
+ * Of a name whose inputs have changed the old features are found: names are to change with them. Before training; XFER_E_STATE for image folders, whose
+ * images are told apart by path, size and time. user is that of the data set.
+ *     xfer_dataset_identify(dataset, next_paths); */
+typedef int32_t (*xfer_next_names_fn)(void *user, const char *const **names, size_t *count);
+xfer_status xfer_dataset_identify(xfer_dataset *dataset, xfer_next_names_fn names);
 /* The next batch for a loop of one's own; *x is NULL at the end. */
 xfer_status xfer_dataset_next(xfer_dataset *dataset, xfer_tensor **x, xfer_tensor **y);
 xfer_status xfer_dataset_restart(xfer_dataset *dataset, int64_t epoch);

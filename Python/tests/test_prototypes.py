@@ -17,7 +17,7 @@ NUMBERS = {
 }
 FUNCTIONS = {
     "xfer_destroy_fn": _c.DestroyFunction, "xfer_next_batch_fn": _c.NextBatchFunction, "xfer_restart_fn": _c.RestartFunction,
-    "xfer_next_all_fn": _c.NextAllFunction, "xfer_schedule_fn": _c.ScheduleFunction, "xfer_log_fn": _c.LogFunction,
+    "xfer_next_all_fn": _c.NextAllFunction, "xfer_next_names_fn": _c.NextNamesFunction, "xfer_schedule_fn": _c.ScheduleFunction, "xfer_log_fn": _c.LogFunction,
     "xfer_metric_update_fn": _c.MetricUpdateFunction,
     "xfer_metric_result_fn": _c.MetricResultFunction, "xfer_metric_reset_fn": _c.MetricResetFunction,
     "xfer_event_fn": _c.EventFunction, "xfer_kernel_fn": _c.KernelFunction, "xfer_frame_fn": _c.FrameFunction,

@@ -379,3 +379,68 @@ def test_forms_of_kept_features_that_make_no_sense(keras):
     for form in ({"cache_dtype": "bfloat16"}, {"cache_variants": 2}):
         with pytest.raises(keras.XferError, match="the cache is off"):
             model.fit(x, y, cache=None, **form)
+
+
+class NamedBatches:
+    """Batches by index, as keras.utils.PyDataset, that name their samples."""
+
+    def __init__(self, x, y, prefix="train/"):
+        self.x, self.y, self.prefix, self.loaded = x, y, prefix, []
+
+    def __len__(self):
+        return -(-len(self.x) // 4)
+
+    def _rows(self, index):
+        return slice(4 * index, 4 * index + 4)
+
+    def __getitem__(self, index):
+        self.loaded.append(index)
+        return self.x[self._rows(index)], self.y[self._rows(index)]
+
+    def sample_names(self, index):
+        return [f"{self.prefix}{number}" for number in range(len(self.x))[self._rows(index)]]
+
+
+class NamedTargets(NamedBatches):
+    def targets(self, index):
+        return self.y[self._rows(index)], np.ones(len(self.y[self._rows(index)]), np.float32)
+
+
+def frozen_model(keras):
+    keras.set_random_seed(5)
+    inputs = keras.Input((6, 6, 2))
+    frozen = keras.layers.Conv2D(4, 3, activation="relu", trainable=False)
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(frozen(inputs))))
+    model.compile("adam", "mse")
+    return model
+
+
+@pytest.mark.parametrize("steps", [None, 3])
+@pytest.mark.parametrize("batches", [NamedBatches, NamedTargets])
+def test_features_are_found_by_the_names_of_samples(keras, tmp_path, batches, steps):
+    generator = np.random.default_rng(3)
+    x, y = generator.standard_normal((18, 6, 6, 2)).astype(np.float32), generator.standard_normal((18, 1)).astype(np.float32)
+
+    def fit(data, **caching):
+        history = frozen_model(keras).fit(data, epochs=4, verbose=0, steps_per_epoch=steps, validation_data=batches(x[:7], y[:7], "val/"), **caching)
+        return history.history
+
+    plain = fit(batches(x, y), cache=None)
+    data = batches(x, y)
+    assert fit(data, cache="disk", cache_folder=tmp_path) == plain
+    # What is read in the other epochs: nothing where targets can be had alone.
+    assert sorted(data.loaded) == [0, 1, 2, 3, 4] if batches is NamedTargets else len(data.loaded) == 4 * (steps or 5)
+    # Names are what counts, not bytes: other images of these names are taken for these, and other names of these images are others.
+    assert fit(batches(np.zeros_like(x), y), cache="disk", cache_folder=tmp_path)["loss"] == plain["loss"]
+    other = batches(x, y, "other/")
+    assert fit(other, cache="disk", cache_folder=tmp_path) == plain and 0 in other.loaded
+
+
+def test_wrong_names_of_samples_are_told(keras):
+    data = NamedBatches(np.zeros((8, 6, 6, 2), np.float32), np.zeros((8, 1), np.float32))
+    data.sample_names = lambda index: ["a"]
+    with pytest.raises(keras.XferError, match="1 names for a batch of 4 samples"):
+        frozen_model(keras).fit(data, verbose=0)
+    data.sample_names = lambda index: [1, 2, 3, 4]
+    with pytest.raises(TypeError, match="str for each sample, 1 was given"):
+        frozen_model(keras).fit(data, verbose=0)

@@ -21,6 +21,7 @@ Status = c_int32
 DestroyFunction = CFUNCTYPE(None, c_void_p)
 NextBatchFunction = CFUNCTYPE(c_int32, c_void_p, Out, Out, Out)
 NextAllFunction = CFUNCTYPE(c_int32, c_void_p, Out, POINTER(c_size_t), Out, POINTER(c_size_t), Out, POINTER(c_size_t))
+NextNamesFunction = CFUNCTYPE(c_int32, c_void_p, POINTER(POINTER(c_char_p)), POINTER(c_size_t))
 MetricUpdateFunction = CFUNCTYPE(c_int32, c_void_p, Handle, Handle, Handle)
 MetricResultFunction = CFUNCTYPE(c_double, c_void_p)
 MetricResetFunction = CFUNCTYPE(None, c_void_p)
@@ -259,6 +260,7 @@ PROTOTYPES = {
     "xfer_trainer_train_on_batch": (Status, (Handle, Handle, Handle, Handle, *_TEXT)),
     "xfer_trainer_test_on_batch": (Status, (Handle, Handle, Handle, Handle, *_TEXT)),
     "xfer_dataset_create_all": (Status, (NextAllFunction, RestartFunction, c_void_p, DestroyFunction, Out)),
+    "xfer_dataset_identify": (Status, (Handle, NextNamesFunction)),
     "xfer_model_compile_all": (Status, (Handle, POINTER(CompileOptions), Out)),
     "xfer_model_predict_all": (Status, (Handle, POINTER(FitOptions), _HANDLES, c_size_t, POINTER(c_size_t))),
     "xfer_trainer_log_names": (Status, (Handle, *_TEXT)),

@@ -1,5 +1,6 @@
 """Where batches come from: image folders, arrays, and anything in Python that yields (x, y)."""
 
+import ctypes
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ from .tensor import Tensor, lend, view_of
 
 _sources = {}
 _tickets = itertools.count(1)
+_END = object()
 
 
 class Dataset:
@@ -100,6 +102,9 @@ class BatchSource:
     steps: batches an epoch, None for all. An iterator that can be read only once goes on where it stands.
     handles: makes (inputs, targets, sample weights), lists of handles, of a batch's parts (x, y, sample_weight).
     targets: whether batches are to have them; without, a batch may be the inputs alone.
+    Batches found by their index (`__len__`, `__getitem__`, as keras.utils.PyDataset) may name their samples: `sample_names(index)` gives a str for each
+    sample of a batch, the same in every epoch and program, of no other sample. What fit keeps of the frozen layers is found by it then, without a
+    look at the inputs; where all of a batch are kept, `targets(index)`, if there is one, is asked for y or (y, sample_weight) in place of the batch.
     anew: whether each epoch begins with the first batch. Of an iterator that can be read only once, two batches are kept for
     that; then an epoch goes on where the iterator stands. (Keras keeps as many, and validates so.)
     """
@@ -114,6 +119,10 @@ class BatchSource:
         self._anew = anew
         self._first = None
         self._iterator = None
+        self._named = callable(getattr(batches, "sample_names", None)) and hasattr(batches, "__getitem__")
+        # The batch, or its index, that was taken to be asked for its samples' names; and these.
+        self._ahead = None
+        self._names = None
         self._given = 0
         self.exhausted = False
 
@@ -122,10 +131,13 @@ class BatchSource:
         ticket = next(_tickets)
         _sources[ticket] = self
         try:
-            return make("dataset", lib.xfer_dataset_create_all, _next_batch, _restart, ticket, _forget)
+            dataset = make("dataset", lib.xfer_dataset_create_all, _next_batch, _restart, ticket, _forget)
         except BaseException:
             _forget(ticket)
             raise
+        if self._named:
+            check(lib.xfer_dataset_identify(dataset, _next_names))
+        return dataset
 
     @property
     def ends(self):
@@ -133,6 +145,8 @@ class BatchSource:
         return self._once and self.exhausted
 
     def _start(self):
+        if self._named:
+            return iter(range(len(self._batches)))
         if hasattr(self._batches, "__iter__"):
             return iter(self._batches)
         return (self._batches[i] for i in range(len(self._batches)))
@@ -148,21 +162,48 @@ class BatchSource:
         elif self._iterator is None or not (self._once or self._steps):
             self._iterator = self._start()
 
-    def next(self):
-        """The handles of the next batch, None at the end of the epoch."""
+    def names(self):
+        """The names of the next batch's samples; none at the end of the epoch."""
+        if self._ahead is None:
+            index = self._take()
+            self._ahead = _END if index is None else index
+        given = [] if self._ahead is _END else list(self._batches.sample_names(self._ahead))
+        if wrong := [name for name in given if not isinstance(name, str)]:
+            raise TypeError(f"sample_names({self._ahead}) is to give a str for each sample, {wrong[0]!r} was given")
+        self._names = (ctypes.c_char_p * len(given))(*(name.encode() for name in given))
+        return self._names
+
+    def _take(self):
+        """The next batch, or its index where samples have names; None at the end of the epoch."""
         if self._steps is not None and self._given >= self._steps:
             return None
         try:
-            batch = next(self._iterator)
+            taken = next(self._iterator)
         except StopIteration:
             if self._steps and not self._once and not self._anew and self._given:
                 self._iterator = self._start()
-                batch = next(self._iterator)
+                taken = next(self._iterator)
             else:
                 self.exhausted = True
                 self._iterator = None if not self._once else self._iterator
                 return None
         self._given += 1
+        return taken
+
+    def next(self, inputs=True):
+        """The handles of the next batch, None at the end of the epoch.
+
+        inputs: whether they are wanted.
+        """
+        batch, self._ahead = self._take() if self._ahead is None else self._ahead, None
+        if batch is None or batch is _END:
+            return None
+        if self._named:
+            if not inputs and hasattr(self._batches, "targets"):
+                given = self._batches.targets(batch)
+                y, weight = given if isinstance(given, tuple) else (given, None)
+                return self._handles(None, y, weight, inputs=False)
+            batch = self._batches[batch]
         if not self._targets:
             return self._handles(batch[0] if isinstance(batch, (tuple, list)) else batch, None, None)
         if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
@@ -174,7 +215,7 @@ class BatchSource:
 def _next_batch(ticket, inputs, input_count, targets, target_count, weights, weight_count):
     source = _sources[ticket]
     failed = object()
-    batch = source._run.call(source.next, failed=failed)
+    batch = source._run.call(lambda: source.next(input_count[0] > 0), failed=failed)
     if batch is failed:
         return -1
     if batch is None:
@@ -184,6 +225,16 @@ def _next_batch(ticket, inputs, input_count, targets, target_count, weights, wei
             # The caller may hold the tensor too: the library gets a handle of its own on the same memory.
             array[index] = None if handle is None else lend(view_of(handle)).detach()
         count[0] = len(handles)
+    return 1
+
+
+@_c.NextNamesFunction
+def _next_names(ticket, names, count):
+    source = _sources[ticket]
+    given = source._run.call(source.names, failed=None)
+    if given is None:
+        return -1
+    names[0], count[0] = ctypes.cast(given, ctypes.POINTER(ctypes.c_char_p)), len(given)
     return 1
 
 

@@ -202,9 +202,9 @@ class Trainable:
     def output_names(self):
         return list(self._end_names("output")[0])
 
-    def _handles_of(self, x, y, sample_weight):
-        """Lists of handles on inputs, targets and sample weights."""
-        inputs = [data_handle(a) for a in named(x, self._end_names("input"), "x")]
+    def _handles_of(self, x, y, sample_weight, inputs=True):
+        """Lists of handles on inputs (where they are wanted), targets and sample weights."""
+        inputs = [data_handle(a) for a in named(x, self._end_names("input"), "x")] if inputs else []
         targets = [] if y is None else [None if a is None else label_handle(a) for a in named(y, self._end_names("output"), "y", True)]
         weights = [] if sample_weight is None else named(sample_weight, self._end_names("output"), "sample_weight", True)
         return inputs, targets, [weight_handle(w) for w in weights]
@@ -422,6 +422,8 @@ class Trainable:
         x: an array with targets y (several inputs and outputs as lists, or as dicts by name), or a Dataset, or any iterable of
         (x, y[, sample_weight]) batches; a generator that is read only once wants steps_per_epoch for more than one epoch.
         validation_data: (x, y[, sample_weight]) or batches, of which each epoch sees the same first validation_steps.
+        x: a data set found by index (`__len__`, `__getitem__`) that has `sample_names(index)`, a str for each sample of a batch, lets features be found by
+        these names, without a look at the inputs; with `targets(index)` (y, or (y, sample_weight)) known inputs are not even loaded.
         stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else in $XFER_CACHE/features, else in ~/.cache/xfer/features) or None. The numbers are the same.

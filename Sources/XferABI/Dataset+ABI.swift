@@ -26,6 +26,16 @@ import XferCore
   }
 }
 
+@c @implementation public func xfer_dataset_identify(_ dataset: OpaquePointer?, _ names: xfer_next_names_fn?) -> xfer_status {
+  call {
+    guard let source = try object(dataset, .dataset, "dataset") as? CallbackSource else {
+      throw XferError.state("the data set is not one of a callback: it tells its samples apart by itself")
+    }
+    guard let names else { throw invalid("names is NULL, a function is wanted") }
+    source.nextNames = names
+  }
+}
+
 @c @implementation public func xfer_dataset_next(
   _ dataset: OpaquePointer?, _ x: UnsafeMutablePointer<OpaquePointer?>?, _ y: UnsafeMutablePointer<OpaquePointer?>?
 ) -> xfer_status {

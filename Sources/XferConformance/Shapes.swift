@@ -85,7 +85,9 @@ private func checkEnds(
       throw Failure(reason: "packed constants: the bits depend on where the buffers lie")
     }
     for way in 1..<max(1, runner.ways(test)) {
-      if try attempt(Mode(packed: true, guardPage: .end, way: way)) != packed { throw Failure(reason: "variant \(way), packed constants: other bits") }
+      if try attempt(Mode(packed: true, guardPage: .end, way: way)) != packed {
+        throw Failure(reason: "variant \(way), packed constants: other bits")
+      }
     }
   }
   return worst

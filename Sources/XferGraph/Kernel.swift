@@ -62,7 +62,9 @@ final class Kernel {
 final class PreparedKernel {
   let workspace: Int
   private let table: UnsafePointer<xfer_backend>
-  private let run: @convention(c) (OpaquePointer?, UnsafePointer<UnsafeRawPointer?>?, UnsafePointer<UnsafeMutableRawPointer?>?, UnsafeMutableRawPointer?) -> xfer_status
+  private let run:
+    @convention(c) (OpaquePointer?, UnsafePointer<UnsafeRawPointer?>?, UnsafePointer<UnsafeMutableRawPointer?>?, UnsafeMutableRawPointer?)
+      -> xfer_status
   private let handle: OpaquePointer
   private let what: String
 

@@ -46,7 +46,8 @@ struct PlanDraft {
     }
     throw XferError(
       XFER_E_OUT_OF_MEMORY,
-      "a step takes \(megabytes(least)) of intermediate values at least, the memory budget leaves \(megabytes(max(budget, 0))) for them: a smaller batch takes less")
+      "a step takes \(megabytes(least)) of intermediate values at least, the memory budget leaves \(megabytes(max(budget, 0))) for them: a smaller batch takes less"
+    )
   }
 
   private static func megabytes(_ bytes: Int) -> String { "\((bytes + 500_000) / 1_000_000) MB" }

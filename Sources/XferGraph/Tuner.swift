@@ -106,7 +106,9 @@ final class Tuner: Sendable {
 
   /// What a file holds. One that is absent, cut short or of another format holds nothing.
   private static func read(_ path: String) -> [String: Decision] {
-    guard let bytes = try? readFile(path), let file = try? JSONValue(parsing: bytes, what: path), file["format"]?.intValue == 1 else { return [:] }
+    guard let bytes = try? readFile(path), let file = try? JSONValue(parsing: bytes, what: path), file["format"]?.intValue == 1 else {
+      return [:]
+    }
     return (file["ops"]?.objectValue ?? [:]).compactMapValues { entry in
       guard let way = entry["variant"]?.intValue, way >= 0, let seconds = entry["seconds"]?.doubleValue, seconds > 0 else { return nil }
       return Decision(way: way, seconds: seconds)
@@ -172,7 +174,8 @@ extension OpSpecification {
     // Kernels stand behind the image: their first dimension is not the batch.
     let kernels = kind == .separableConv2D ? 1...2 : 1...1
     return OpSpecification(
-      kind: kind, attributes: attributes, inputs: inputs.enumerated().map { $0 > 0 && kernels.contains($0) ? $1 : few($1) }, outputs: outputs.map(few),
+      kind: kind, attributes: attributes, inputs: inputs.enumerated().map { $0 > 0 && kernels.contains($0) ? $1 : few($1) },
+      outputs: outputs.map(few),
       constants: constants, precision: precision, label: label)
   }
 

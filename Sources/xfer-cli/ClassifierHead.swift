@@ -12,7 +12,8 @@ struct ClassifierHead {
     case 4: try dense(pooling(features))
     case 2: try dense(features)
     default:
-      throw XferError.shape("\(name) gives \(features.shape.dropFirst().map { $0 ?? 0 }): features [h, w, channels] or [features] are wanted")
+      throw XferError.shape(
+        "\(name) gives \(features.shape.dropFirst().map { $0 ?? 0 }): features [h, w, channels] or [features] are wanted")
     }
   }
 

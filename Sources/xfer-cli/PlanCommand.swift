@@ -30,10 +30,12 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
   @Flag(help: "The plan of a training step: forward, backward and updates of all layers that are trainable.")
   var training = false
 
-  @Option(help: ArgumentHelp("What of the base is trained below a new head: all, last:N, last:P%, from:LAYER or none.", valueName: "layers"))
+  @Option(
+    help: ArgumentHelp("What of the base is trained below a new head: all, last:N, last:P%, from:LAYER or none.", valueName: "layers"))
   var unfreeze: UnfreezeDepth?
 
-  @Option(help: ArgumentHelp("The same by what stays as it is: all, none, or until:LAYER, the first layer that is trained.", valueName: "layers"))
+  @Option(
+    help: ArgumentHelp("The same by what stays as it is: all, none, or until:LAYER, the first layer that is trained.", valueName: "layers"))
   var freeze: FreezeDepth?
 
   @Flag(help: "What an epoch will cost for several depths of thawing, or for that of --unfreeze or --freeze.")
@@ -77,13 +79,15 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     let rows = zip(report.nodes, report.states).map { node, state in
       [
         node.layer, node.op, node.backend, node.shape.map(String.init).joined(separator: "x"), fixed(node.flops / 1e6, 1),
-        fixed(Double(node.bytes) / 1e6, 2), node.phase.rawValue, state == .none ? "" : state.rawValue, node.fusedFrom.joined(separator: " + "),
+        fixed(Double(node.bytes) / 1e6, 2), node.phase.rawValue, state == .none ? "" : state.rawValue,
+        node.fusedFrom.joined(separator: " + "),
       ]
     }
     print(aligned([["layer", "op", "backend", "shape", "MFLOP", "MB", "phase", "weights", "fused from"]] + rows, right: [4, 5]))
     let flops = report.nodes.reduce(0) { $0 + $1.flops }
     print(
-      "\n\(report.nodes.count) ops, \(fixed(flops / 1e9, 2)) GFLOP, \(fixed(Double(report.plan.peakBytes) / 1e6, 1)) MB of intermediate values")
+      "\n\(report.nodes.count) ops, \(fixed(flops / 1e9, 2)) GFLOP, \(fixed(Double(report.plan.peakBytes) / 1e6, 1)) MB of intermediate values"
+    )
   }
 
   private func compile(_ model: Model) throws {
@@ -103,17 +107,23 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
   private func printForecast(_ model: Model, _ depths: [UnfreezeDepth]?) throws {
     let costs = try model.forecast(images: images, batchSize: batchSize, depths: depths)
     if output.json { return printJSON(["forecast": .array(costs.map(\.json))]) }
-    print("An epoch of \(images) images, batches of \(min(batchSize, images)), \(ThreadPool.shared.threadCount) threads; the base frozen or thawed:\n")
+    print(
+      "An epoch of \(images) images, batches of \(min(batchSize, images)), \(ThreadPool.shared.threadCount) threads; the base frozen or thawed:\n"
+    )
     let title = ["unfreeze", "trained", "GFLOP", "seconds", "MB", "kept: first epoch", "each later", "MB"]
     let rows = costs.map { cost in
-      let kept = cost.cached.map { [duration($0.first.seconds), duration($0.later.seconds), fixed(Double(cost.cachedBytes ?? 0) / 1e6, 0)] }
+      let kept = cost.cached.map {
+        [duration($0.first.seconds), duration($0.later.seconds), fixed(Double(cost.cachedBytes ?? 0) / 1e6, 0)]
+      }
       return [
         cost.unfreeze.text, "\(cost.trainedParameters)", fixed(cost.uncached.flops / 1e9, 0), duration(cost.uncached.seconds),
         fixed(Double(cost.uncachedBytes) / 1e6, 0),
       ] + (kept ?? ["-", "-", "-"])
     }
     print(aligned([title] + rows, right: [1, 2, 3, 4, 5, 6, 7]))
-    print("\nkept: what the frozen part gives is run once an image, by default (--cache). MB: the most that training takes, beside the program.")
+    print(
+      "\nkept: what the frozen part gives is run once an image, by default (--cache). MB: the most that training takes, beside the program."
+    )
   }
 
   private func duration(_ seconds: Double) -> String { fixed(seconds, seconds < 10 ? 2 : 0) }

@@ -72,7 +72,8 @@ struct Train: ParsableCommand, ReportsJSON {
       valueName: "where"))
   var cache = CacheChoice.memory
 
-  @Option(help: ArgumentHelp("How they are kept: float32, or bfloat16 in half the room, to which they are rounded then.", valueName: "dtype"))
+  @Option(
+    help: ArgumentHelp("How they are kept: float32, or bfloat16 in half the room, to which they are rounded then.", valueName: "dtype"))
   var cacheDtype = CacheDType.float32
 
   @Option(

@@ -1,6 +1,64 @@
 /* Training: what is frozen stays bit for bit, a loop of one's own equals train_on_batch, runs repeat, mistakes are named. */
 #include "check.h"
 
+/* A data set of 3 batches of 4 images that names its samples. */
+typedef struct {
+  int next, wanted, ended;
+} named_batches;
+
+static int32_t next_named(void *user, xfer_tensor **inputs, size_t *input_count, xfer_tensor **targets, size_t *target_count,
+                          xfer_tensor **weights, size_t *weight_count) {
+  named_batches *data = user;
+  (void)weights;
+  *weight_count = 0;
+  if (data->next == 3) return 0;
+  if (*input_count) {
+    data->wanted++;
+    *input_count = 1;
+    inputs[0] = random_images(4, 12, 3);
+  }
+  *target_count = 1;
+  data->next++;
+  return xfer_tensor_create(XFER_F32, 2, (int64_t[]){4, 1}, (float[]){0, 1, 1, 0}, &targets[0]) == XFER_OK ? 1 : -1;
+}
+
+static int32_t next_names(void *user, const char *const **names, size_t *count) {
+  static const char *const all[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"};
+  named_batches *data = user;
+  *names = all + 4 * data->next;
+  *count = data->next < 3 ? 4 : 0;
+  return 1;
+}
+
+static int32_t restart_named(void *user, int64_t epoch) {
+  (void)epoch;
+  ((named_batches *)user)->next = 0;
+  return 0;
+}
+
+static void end_named(void *user) { ((named_batches *)user)->ended++; }
+
+static void named_samples_are_read_once(void) {
+  OK(xfer_set_random_seed(7));
+  network net = small_network(12, XFER_TRAINING_FALSE);
+  OK(xfer_layer_set_trainable(net.trunk_layer, 0));
+  xfer_trainer *trainer = compiled(net.model, "Adam", 0.05);
+  named_batches data = {.next = 0};
+  xfer_dataset *dataset = NULL;
+  OK(xfer_dataset_create_all(next_named, restart_named, &data, end_named, &dataset));
+  FAILS(xfer_dataset_identify(dataset, NULL), XFER_E_INVALID_ARGUMENT, "names is NULL");
+  OK(xfer_dataset_identify(dataset, next_names));
+  xfer_fit_options options = {.struct_size = sizeof options, .dataset = dataset, .epochs = 4};
+  xfer_history *history = NULL;
+  OK(xfer_trainer_fit(trainer, &options, &history));
+  CHECK(data.wanted == 3);
+  xfer_history_release(history);
+  xfer_dataset_release(dataset);
+  CHECK(data.ended == 1);
+  xfer_trainer_release(trainer);
+  release_network(&net);
+}
+
 /* Freeze, train the head, unfreeze, fine-tune. */
 static void freeze_and_fine_tune(void) {
   OK(xfer_set_random_seed(7));
@@ -314,6 +372,7 @@ static void mistakes(void) {
 
 int main(void) {
   freeze_and_fine_tune();
+  named_samples_are_read_once();
   repeats();
   tape_equals_train_on_batch("SGD", 0.1);
   tape_equals_train_on_batch("Adam", 0.01);

@@ -75,7 +75,9 @@ import XferGraph
     let x = try randomTensor([40, 8, 8, 3], seed: 2)
     var mirrored = x.floats
     for row in 0..<40 * 8 {
-      for column in 0..<8 { for channel in 0..<3 { mirrored[(row * 8 + column) * 3 + channel] = x.float32[(row * 8 + 7 - column) * 3 + channel] } }
+      for column in 0..<8 {
+        for channel in 0..<3 { mirrored[(row * 8 + column) * 3 + channel] = x.float32[(row * 8 + 7 - column) * 3 + channel] }
+      }
     }
     let (plain, turned) = (try base(x).floats, try base(Tensor(mirrored, shape: x.shape)).floats)
     let cache = try cache(model, 2)

@@ -68,7 +68,9 @@ import XferGraph
     let model = try compiled(SGD(learningRate: 0.01))
     let before = model.weights.map(\.tensor.floats)
     var options = FitOptions()
-    for (budget, words) in [(1_000, "weights and optimizer take"), (try model.compiled().fixedBytes + 100_000, "intermediate values at least")] {
+    for (budget, words) in [
+      (1_000, "weights and optimizer take"), (try model.compiled().fixedBytes + 100_000, "intermediate values at least"),
+    ] {
       options.memoryBudget = budget
       let error = #expect(throws: XferError.self) { try model.fit(data(), options: options) }
       #expect(error?.status == XFER_E_OUT_OF_MEMORY)

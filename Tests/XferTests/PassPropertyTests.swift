@@ -92,7 +92,8 @@ import XferGraph
       try trainer.keepFeatures(.memory(), evaluates: false)
       if try trainer.features(training: true) != nil { kept += 1 }
     }
-    #expect(min(folded, again, residuals, kept) >= 10, "\(folded) folded, \(again) computed again, \(residuals) fused, \(kept) with a cache")
+    #expect(
+      min(folded, again, residuals, kept) >= 10, "\(folded) folded, \(again) computed again, \(residuals) fused, \(kept) with a cache")
     if availableBackends.contains("simd") { #expect(separable >= 10) }
   }
 }

@@ -101,7 +101,8 @@ struct NetworkBuilder {
 
   private mutating func normalized(_ x: SymbolicTensor) throws -> SymbolicTensor {
     guard draw.chance(0.75) else { return x }
-    return try BatchNormalization(momentum: 0.9, center: draw.chance(0.8), scale: draw.chance(0.8))(x, training: draw.pick([nil, nil, false, true]))
+    return try BatchNormalization(momentum: 0.9, center: draw.chance(0.8), scale: draw.chance(0.8))(
+      x, training: draw.pick([nil, nil, false, true]))
   }
 
   mutating func stem(_ x: SymbolicTensor) throws -> SymbolicTensor {

@@ -32,7 +32,8 @@ import XferCore
 
   private func pointwise() -> OpSpecification {
     let attributes = xfer_conv_attributes(
-      struct_size: MemoryLayout<xfer_conv_attributes>.size, stride_h: 1, stride_w: 1, dilation_h: 1, dilation_w: 1, pad_top: 0, pad_bottom: 0,
+      struct_size: MemoryLayout<xfer_conv_attributes>.size, stride_h: 1, stride_w: 1, dilation_h: 1, dilation_w: 1, pad_top: 0,
+      pad_bottom: 0,
       pad_left: 0, pad_right: 0, groups: 1, has_bias: 0, has_residual: 0, activation: .linear)
     return OpSpecification(
       kind: .conv2D, attributes: .conv(attributes), inputs: [TensorDescription([8, 20, 20, 64]), TensorDescription([1, 1, 64, 96])],
@@ -60,7 +61,9 @@ import XferCore
     #expect(Tuner(path: path).record(of: pointwise(), backend: backend, packed: 2)?.isOpen == true)
 
     let text = try String(contentsOfFile: path, encoding: .utf8)
-    for damaged in [String(text.prefix(text.count / 2)), "", "[]", text.replacingOccurrences(of: "\"variant\" : 1", with: "\"variant\" : 77")] {
+    for damaged in [
+      String(text.prefix(text.count / 2)), "", "[]", text.replacingOccurrences(of: "\"variant\" : 1", with: "\"variant\" : 77"),
+    ] {
       try damaged.write(toFile: path, atomically: true, encoding: .utf8)
       #expect(Tuner(path: path).record(of: pointwise(), backend: backend, packed: 0)?.isOpen == true)
     }

@@ -17,7 +17,7 @@ struct PlanFigure {
     layout = PlanLayout(boxes.inputs, rowLimit: 34)
   }
 
-  private static let boxWidth = 232.0
+  private static let boxWidth = 268.0
   private static let laneGap = 18.0
   /// Beside each column, for lines that pass boxes by.
   private static let gutter = 46.0

@@ -18,7 +18,8 @@ extension Model {
     let plan = report.plan
     let what = training ? "a training step" : "inference"
     return PlanFigure(
-      title: "\(name): \(what), batch of \(batchSize), \(plan.precision.name)", PlanBoxes(report), showShapes: showShapes, peakBytes: plan.peakBytes,
+      title: "\(name): \(what), batch of \(batchSize), \(plan.precision.name)", PlanBoxes(report), showShapes: showShapes,
+      peakBytes: plan.peakBytes,
       isTraining: training
     ).svg
   }

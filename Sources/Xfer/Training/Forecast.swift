@@ -85,13 +85,15 @@ extension Trainer {
 
     guard let parts = try cachedPlans(images: images, batchSize: batchSize) else {
       return TrainingForecast(
-        unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,
+        unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached,
+        uncachedBytes: uncachedBytes,
         cached: nil, cachedBytes: nil)
     }
     let later = try epoch([(parts.rest, steps)], reading: steps * parts.readSeconds)
     let first = try epoch([(parts.rest, steps), (parts.prefix, steps * Double(batchSize) / Double(parts.rows))])
     return TrainingForecast(
-      unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached, uncachedBytes: uncachedBytes,
+      unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached,
+      uncachedBytes: uncachedBytes,
       cached: (first, later),
       cachedBytes: fixed + parts.prefix.peakBytes + parts.prefix.constantBytes + parts.rest.peakBytes + parts.rest.constantBytes
         + images * parts.rowBytes)

@@ -26,7 +26,8 @@ struct FrozenPart {
     let opened = graph.openAugmentations(augmentations)
     // Losses read the logits behind an output where there are any.
     let read = try outputs + outputs.compactMap { try graph.logits(behind: $0) } + graph.losses
-    guard let prefix = try graph.frozenPrefix(inputs: inputs + opened.map(\.value), outputs: read, plastic: plastic), !prefix.variables.isEmpty
+    guard let prefix = try graph.frozenPrefix(inputs: inputs + opened.map(\.value), outputs: read, plastic: plastic),
+      !prefix.variables.isEmpty
     else { return nil }
     (self.prefix, self.training) = (prefix, training)
     draws = opened.map { ($0.state, $0.isNormal) }
@@ -57,7 +58,8 @@ struct FrozenPart {
       digest.combine(UInt64(order[ObjectIdentifier(variable)] ?? order.count))
       return digest
     }
-    let places = Dictionary(graph.fingerprints().map { ($0.value, $0.key) }) { first, second in first.index < second.index ? first : second }
+    let places = Dictionary(graph.fingerprints().map { ($0.value, $0.key) }) { first, second in first.index < second.index ? first : second
+    }
     var digest = Digest()
     for value in prefix.cut { if let found = places[value].flatMap({ names[$0] }) { digest.combine(found) } }
     return digest
@@ -120,11 +122,15 @@ struct FrozenPart {
     /// - Parameters:
     ///   - plastic: the trained weights.
     ///   - moving: see ``FrozenPart/moving(_:trained:inputs:)``.
-    init(_ model: Model, plastic: [Variable], moving: ([TensorDescription]) throws -> Set<ObjectIdentifier>, fixing: Bool, evaluates: Bool) throws {
+    init(_ model: Model, plastic: [Variable], moving: ([TensorDescription]) throws -> Set<ObjectIdentifier>, fixing: Bool, evaluates: Bool)
+      throws
+    {
       training = try FrozenPart(model, plastic: Set(plastic.map { ObjectIdentifier($0) }), training: true, fixing: fixing)
-      trainingServesEvaluation = try training?.cut(in: FrozenPart.lower(model, FrozenPart.inputs(model, batch: 2), training: false).graph) != nil
+      trainingServesEvaluation =
+        try training?.cut(in: FrozenPart.lower(model, FrozenPart.inputs(model, batch: 2), training: false).graph) != nil
       evaluation =
-        evaluates && !trainingServesEvaluation ? try FrozenPart(model, plastic: moving(FrozenPart.inputs(model, batch: 2)), training: false, fixing: false) : nil
+        evaluates && !trainingServesEvaluation
+        ? try FrozenPart(model, plastic: moving(FrozenPart.inputs(model, batch: 2)), training: false, fixing: false) : nil
     }
   }
 

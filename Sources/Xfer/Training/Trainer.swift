@@ -263,7 +263,8 @@ public final class Trainer {
     let fixed = try fixedBytes
     guard fixed < budget else {
       throw XferError(
-        XFER_E_OUT_OF_MEMORY, "memory_budget: weights and optimizer take \(fixed / 1_000_000) MB by themselves, \(budget / 1_000_000) MB were given")
+        XFER_E_OUT_OF_MEMORY,
+        "memory_budget: weights and optimizer take \(fixed / 1_000_000) MB by themselves, \(budget / 1_000_000) MB were given")
     }
     return budget - fixed
   }

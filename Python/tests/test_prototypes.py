@@ -45,7 +45,7 @@ def ctype(declaration, structs):
     if name == "void":
         return [None, c_void_p, POINTER(c_void_p)][stars]
     if name == "char":
-        return {1: c_char_p, 2: POINTER(c_char_p)}[stars]
+        return {1: c_char_p, 2: POINTER(c_char_p), 3: POINTER(POINTER(c_char_p))}[stars]
     if name in NUMBERS:
         return [NUMBERS[name], POINTER(NUMBERS[name])][stars]
     if name in STRUCTURES:

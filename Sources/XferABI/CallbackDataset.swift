@@ -32,7 +32,9 @@ class CallbackSource {
     guard status == 1 else { throw XferError.data("the data set's names callback failed with \(status)") }
     guard count > 0 else { return [] }
     return try (0..<count).map { index in
-      guard let name = names?[index] else { throw XferError.data("the data set's names callback gave NULL for sample \(index) of \(count)") }
+      guard let name = names?[index] else {
+        throw XferError.data("the data set's names callback gave NULL for sample \(index) of \(count)")
+      }
       var digest = Digest()
       digest.combine("name")
       digest.combine(String(cString: name))

@@ -328,7 +328,7 @@ xfer_status xfer_model_save_weights(xfer_model *model, const char *path);  /* .s
  * matrices, and of a digest of each weight that is still as it was loaded. With a frozen base it is as small as the head. */
 xfer_status xfer_model_save_delta(xfer_model *model, const char *path);
 /* Loads it onto a model of the same architecture with the same pretrained weights, whose digests are compared: XFER_E_STATE names the first
- * weight that differs, XFER_E_SHAPE is another architecture; nothing has changed then. Layers that had LoRA get it: compile afterwards. */
+ * weight that differs, XFER_E_SHAPE is another architecture, XFER_E_FORMAT no delta or a damaged one; nothing has changed then. Layers that had LoRA get it: compile afterwards. */
 xfer_status xfer_model_load_delta(xfer_model *model, const char *path);
 xfer_status xfer_model_to_json(const xfer_model *model, char *buffer, size_t capacity, size_t *length);
 xfer_status xfer_model_from_json(const char *json, xfer_model **model);
@@ -362,13 +362,16 @@ xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, s
  * model; 0: inference. */
 xfer_status xfer_plan_report(xfer_model *model, int32_t batch_size, int32_t training, char *buffer, size_t capacity, size_t *length);
 /* What an epoch of `images` samples will cost the compiled model, for each depth ("none,last:33%,all"; NULL for a choice of five) to which its
- * nested base may be thawed: [{"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":{"first":{"flops",
- * "seconds"},"later":{...},"bytes"}}], "cached" null where nothing is worth keeping. bytes: the most that training takes.
+ * nested base may be unfrozen: [{"unfreeze","trained_parameters","uncached":{"flops","seconds","bytes"},"cached":{"first":{"flops",
+ * "seconds"},"later":{...},"bytes"}}], "cached" null where nothing is worth keeping. flops: multiplications and additions; bytes: the most that
+ * training takes, the program itself left out. What the memory cache has no room for by default is computed in "later" again. batch_size 0: 32.
+ * XFER_E_NOT_COMPILED; XFER_E_INVALID_ARGUMENT for images below 1, an unknown depth, a model without a nested one.
  * Each op is measured once a process, for some seconds in all; decoding images, callbacks and validation are not in the times. */
 xfer_status xfer_model_forecast(xfer_model *model, int64_t images, int32_t batch_size, const char *depths,
                                 char *buffer, size_t capacity, size_t *length);
 /* The same drawn, as SVG: a box a layer, from the input down, coloured by frozen, trained, or frozen and run once a sample by fit. options
- * (NULL: {}): {"batch_size":1,"training":false,"show_shapes":false}. */
+ * (NULL: {}): {"batch_size":1,"training":false,"show_shapes":false}; XFER_E_INVALID_ARGUMENT for others, XFER_E_NOT_COMPILED for a training step of a
+ * model that is not. */
 xfer_status xfer_plan_svg(xfer_model *model, const char *options, char *buffer, size_t capacity, size_t *length);
 void        xfer_model_release(xfer_model *model);
 
@@ -604,8 +607,8 @@ typedef struct xfer_fit_options {
   int64_t             cache_bytes;               /* the most they may take; 0: a quarter of the memory, 8 GiB of the disk */
   int32_t             cache_dtype;               /* how they are kept: 0 or XFER_F32 as they are, XFER_BF16 in half the room */
   int32_t             cache_variants;            /* fixed augmentations of each sample; 0: augmentation is drawn anew       */
-  /* Bytes a training step may take with the weights, the optimizer's state and the intermediate values; 0: what is fastest. What does not
-   * fit is computed twice in place of being kept, to the same bits. XFER_E_OUT_OF_MEMORY where no way fits. */
+  /* Bytes a training step may take with the weights, what is packed of them, the optimizer's state and the intermediate values, but without
+   * its samples and what is cached; 0: what is fastest. What does not fit is computed twice in place of being kept, to the same bits. XFER_E_OUT_OF_MEMORY where no way fits. */
   int64_t             memory_budget;
 } xfer_fit_options;
 enum { XFER_NO_EPOCHS = -1 };
@@ -642,7 +645,7 @@ void        xfer_history_release(xfer_history *history);
  *
  * xfer_phases_json gives a plan in full, or says what is wrong with it. */
 xfer_status xfer_phases_json(const char *plan, char *buffer, size_t capacity, size_t *length);
-/* In each phase the base is frozen or thawed, the model compiled with the phase's optimizer and the trainer's losses and metrics,
+/* In each phase the base is frozen or unfrozen, the model compiled with the phase's optimizer and the trainer's losses and metrics,
  * and fitted with the options, whose epochs, initial_epoch and recompile_stale count for nothing. Frozen weights and statistics are
  * checked to be bit-equal at the end of each. xfer_trainer_cancel and _set_stop_training of this trainer count; afterwards
  * xfer_model_compiled has the last phase's trainer.

@@ -3,7 +3,7 @@
 
     PYTHONPATH=dist/python python Benchmarks/training/forecast.py [--images 128] [--batch-size 32] [--size 150]
 
-For each depth to which an Xception is thawed one process asks for the forecast, and one for each way of keeping the frozen part's outputs trains: two
+For each depth to which an Xception is unfrozen one process asks for the forecast, and one for each way of keeping the frozen part's outputs trains: two
 epochs of other images, in which plans are made and weights packed, then four epochs. "first" is the first of these, "later" the best of the others.
 Memory is the peak of the process less what it had before training.
 """
@@ -28,7 +28,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def thaw(base, depth):
+def unfreeze(base, depth):
     """As the forecast does it."""
     layers = base.layers
     first = {"none": len(layers), "all": 0}.get(depth)
@@ -45,7 +45,7 @@ def network(keras, size, depth):
     inputs = keras.Input((size, size, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(base(inputs, training=False))
     model = keras.Model(inputs, keras.layers.Dense(1)(pooled))
-    thaw(base, depth)
+    unfreeze(base, depth)
     model.compile(keras.optimizers.Adam(1e-5), keras.losses.BinaryCrossentropy(from_logits=True))
     return model
 
@@ -94,7 +94,7 @@ def main():
         return json.loads(subprocess.run(command + list(more), check=True, stdout=subprocess.PIPE).stdout)
 
     print(f"Xception {options.size}x{options.size}, {options.images} images an epoch, batches of {options.batch_size}")
-    print(f"{'thawed':10}{'epoch':18}{'forecast s':>12}{'measured s':>12}{'ratio':>8}{'forecast MB':>14}{'measured MB':>13}{'ratio':>8}")
+    print(f"{'unfrozen':10}{'epoch':18}{'forecast s':>12}{'measured s':>12}{'ratio':>8}{'forecast MB':>14}{'measured MB':>13}{'ratio':>8}")
 
     def row(depth, epoch, guess, got, guessed_bytes=None, got_bytes=None):
         line = f"{depth:10}{epoch:18}{guess:12.3f}{got:12.3f}{guess / got:8.2f}"

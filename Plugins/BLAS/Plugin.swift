@@ -15,7 +15,7 @@ nonisolated(unsafe) private var search: UnsafeMutablePointer<xfer_blas>?
   return makePlugin(
     host,
     BackendDescription(
-      name: "blas", version: cString("1.0 cblas"),
+      name: "blas", version: xfer_blas_version(blas),
       score: { host in
         if blas != nil { return 10 }
         if let host { reportMissingLibrary(to: host) }

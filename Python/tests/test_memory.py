@@ -73,3 +73,27 @@ def test_the_forecast_leaves_the_model_alone(keras):
     assert [cost["unfreeze"] for cost in model.forecast(8, 8, depths=["none", "last:2"])] == ["none", "last:2"]
     with pytest.raises(ValueError, match="images"):
         model.forecast(0)
+
+
+def test_numbers_beyond_what_c_takes_are_refused(keras):
+    model, _ = network(keras)
+    x, y = data()
+    for caching in ({"cache_variants": 2**32}, {"memory_budget": 2**70}, {"cache_bytes": "1e30GB"}, {"batch_size": 2**32 + 2}):
+        with pytest.raises(ValueError, match=next(iter(caching))):
+            model.fit(x, y, verbose=0, **caching)
+    for images, batch in ((2**64 + 5, 8), (8, 2**32)):
+        with pytest.raises(ValueError, match="2\\*\\*"):
+            model.forecast(images, batch)
+    with pytest.raises(keras.XferError, match="batch_size is to be from 1"):
+        keras.utils.plot_model(model, to_file=None, batch_size=2**40)
+
+
+def test_what_has_no_room_is_computed_again(keras):
+    x, y = data()
+    losses = []
+    for caching in ({"cache": None}, {"cache_bytes": 100 * 24 * 4}, {"cache_bytes": "1GB"}):
+        model, base = network(keras)
+        base.trainable = False
+        model.compile(keras.optimizers.Adam(1e-3), keras.losses.BinaryCrossentropy(from_logits=True))
+        losses.append(model.fit(x, y, batch_size=16, epochs=3, verbose=0, shuffle=False, **caching).history["loss"])
+    assert losses[0] == losses[1] == losses[2]

@@ -17,7 +17,7 @@ from .composed import build_stack
 from .data import is_batches
 from .layer import Layer, layer_of, remember, shape_argument
 from .symbol import Input, InputSymbol, Symbol, checked_name, layers_behind
-from .training import Trainable
+from .training import Trainable, _whole
 
 __all__ = ["Functional", "Model", "Sequential", "clone_model", "load_model", "model_from_json", "save_model"]
 
@@ -261,11 +261,15 @@ class Model(Trainable, Layer):
             sys.stdout.write(table if table.endswith("\n") else table + "\n")
 
     def plan(self, batch_size=32, training=False):
-        """How the model would run: {"nodes": [{"layer", "op", "backend", "shape", ...}], "peak_bytes"}."""
-        return json.loads(text(lib.xfer_plan_report, self._model_handle(), int(batch_size), int(bool(training))))
+        """How the model would run: {"nodes": [...], "peak_bytes", "precision"}.
+
+        A node: {"layer", "op", "backend", "shape", "phase", "weights", "fused_from", "flops", "bytes", "inputs"}; "weights" is "none", "frozen", "cached"
+        (frozen, and run once a sample by fit) or "trained".
+        """
+        return json.loads(text(lib.xfer_plan_report, self._model_handle(), _whole(batch_size, "batch_size"), int(bool(training))))
 
     def forecast(self, images, batch_size=32, depths=None):
-        """What an epoch of `images` samples will cost this compiled model, a dict for each depth to which its base may be thawed.
+        """What an epoch of `images` samples will cost this compiled model, a dict for each depth to which its base may be unfrozen.
 
             for cost in model.forecast(2000):
                 print(cost["unfreeze"], cost["uncached"]["seconds"], cost["cached"] and cost["cached"]["later"]["seconds"])
@@ -274,7 +278,7 @@ class Model(Trainable, Layer):
         process; decoding images, callbacks and validation are not in them. "bytes" is the most memory training takes. Flags and weights stay as they are.
         """
         wanted = None if depths is None else ",".join(depths).encode()
-        return json.loads(text(lib.xfer_model_forecast, self._model_handle(), int(images), int(batch_size), wanted))
+        return json.loads(text(lib.xfer_model_forecast, self._model_handle(), _whole(images, "images", 64), _whole(batch_size, "batch_size"), wanted))
 
     def enable_lora(self, rank, target_layer_names=None, lora_alpha=None, a_initializer="he_uniform", b_initializer="zeros"):
         """Adapts the layers within, all that can be or those named, and freezes everything else of this model, as KerasHub's backbones do.

@@ -1,4 +1,4 @@
-"""Training by phases: what of a pretrained base is frozen, thawed and trained when, as data.
+"""Training by phases: what of a pretrained base is frozen, unfrozen and trained when, as data.
 
 >>> model.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 >>> history = model.fit_phases(x, y, phases="head-then-all", checkpoint="run.checkpoint", resume=True)

@@ -29,7 +29,7 @@ _CACHES = {"memory": 0, None: 1, "off": 1, "disk": 2}
 _CACHE_DTYPES = {"float32": 1, "bfloat16": 3}
 
 
-def _caching(cache, cache_folder, cache_dtype, cache_variants):
+def _caching(cache, cache_folder, cache_bytes, cache_dtype, cache_variants):
     """The C options of how features are kept."""
     if cache not in _CACHES:
         raise ValueError(f"cache is \"memory\", \"disk\" or None, {cache!r} was given")
@@ -40,6 +40,7 @@ def _caching(cache, cache_folder, cache_dtype, cache_variants):
         raise ValueError(f"cache_variants is None or above 0, {cache_variants!r} was given")
     return {
         "cache": _CACHES[cache], "cache_folder": None if cache_folder is None else os.fsencode(cache_folder),
+        "cache_bytes": 0 if cache_bytes is None else _bytes(cache_bytes, "cache_bytes"),
         "cache_dtype": _CACHE_DTYPES[cache_dtype], "cache_variants": variants}
 
 
@@ -124,12 +125,15 @@ def _steps(value, name):
     return value
 
 
-def _whole(value, name):
-    """Keras takes no float for a number of things, were it a whole one."""
+def _whole(value, name, bits=32):
+    """Keras takes no float for a number of things, were it a whole one. C's numbers have so many bits, beyond which ctypes would cut them off."""
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise TypeError(f"`{name}` is to be a whole number, {value!r} was given") from None
+    if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
+        raise ValueError(f"`{name}` is to be below 2**{bits - 1}, {value!r} was given")
+    return number
 
 
 _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
@@ -140,10 +144,10 @@ def _bytes(value, name):
     match = re.fullmatch(r"\s*([0-9.]+)\s*([a-z]*)\s*", str(value).lower())
     try:
         count = int(float(match[1]) * _UNITS[match[2]])
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         count = 0
-    if count < 1:
-        raise ValueError(f"`{name}` is to be a number of bytes above 0, or text such as \"1.5GB\"; {value!r} was given")
+    if not 1 <= count < 2**63:
+        raise ValueError(f"`{name}` is to be a number of bytes above 0 and below 2**63, or text such as \"1.5GB\"; {value!r} was given")
     return count
 
 
@@ -415,7 +419,7 @@ class Trainable:
         self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None, validation_split=0.0,
         validation_data=None, shuffle=True, class_weight=None, sample_weight=None, initial_epoch=0, steps_per_epoch=None,
         validation_steps=None, validation_batch_size=None, validation_freq=1, *, stale_trainable="error",
-        cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
+        cache="memory", cache_folder=None, cache_bytes=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
     ):
         """Trains; returns a History.
 
@@ -427,6 +431,8 @@ class Trainable:
         stale_trainable: "recompile" takes over `trainable` flags that changed since compile(); "error" raises XferError (XFER_E_STALE_TRAINABLE). Ctrl-C ends training after the current batch and is raised.
         cache: where the outputs of the frozen layers below the first trained one are kept, so that each sample is run through them once:
         "memory", "disk" (a file in cache_folder, else in $XFER_CACHE/features, else in ~/.cache/xfer/features) or None. The numbers are the same.
+        cache_bytes: the most they may take: bytes, or text such as "2GB"; None is a quarter of the memory, 8 GiB of the disk. What has no room is
+        computed in every epoch.
         cache_dtype: "bfloat16" keeps them in half the room; they are rounded to it then, in the first epoch as in all others.
         cache_variants: with random augmentation ahead of the frozen layers, K gives each sample K fixed augmentations of which epoch e (from 0) trains
         on number e mod K, so that their outputs can be kept. They are drawn from the layers' seeds, the sample and that number alone. None
@@ -436,8 +442,8 @@ class Trainable:
             augmented = xfer.layers.RandomFlip("horizontal", seed=1)(inputs)
             ...
             model.fit(x, y, epochs=20, cache_dtype="bfloat16", cache_variants=4)
-        memory_budget: the most a training step may take with weights, optimizer state and intermediate values: bytes, or text such as "1.5GB".
-        What does not fit is computed twice in place of being kept; the numbers are the same.
+        memory_budget: the most a training step may take with weights and what is packed of them, optimizer state and intermediate values, but without the
+        batches themselves and what `cache` keeps: bytes, or text such as "1.5GB". What does not fit is computed twice in place of being kept; the numbers are the same.
         """
         if stale_trainable not in ("error", "recompile"):
             raise ValueError(f"stale_trainable is \"error\" or \"recompile\", {stale_trainable!r} was given")
@@ -447,7 +453,7 @@ class Trainable:
         self._fit(
             lib.xfer_trainer_fit, x, y, batch_size, epochs, verbose, given, validation_split, validation_data, shuffle, class_weight, sample_weight,
             steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
-            _caching(cache, cache_folder, cache_dtype, cache_variants), last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
+            _caching(cache, cache_folder, cache_bytes, cache_dtype, cache_variants), last=[] if own else [history], initial_epoch=_whole(initial_epoch, "initial_epoch"),
             recompile_stale=int(stale_trainable == "recompile"), memory_budget=memory_budget)
         return history
 
@@ -455,12 +461,12 @@ class Trainable:
         self, x=None, y=None, phases="head-then-all", *, checkpoint=None, save_freq="epoch", resume=False, delete_checkpoint=True, identity=None,
         batch_size=None, verbose="auto", callbacks=None, validation_split=0.0, validation_data=None, shuffle=True, class_weight=None,
         sample_weight=None, steps_per_epoch=None, validation_steps=None, validation_batch_size=None, validation_freq=1,
-        cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
+        cache="memory", cache_folder=None, cache_bytes=None, cache_dtype="float32", cache_variants=None, memory_budget=None,
     ):
         """Trains by phases, with the losses and metrics of compile(); returns a PhaseHistory.
 
         phases: an xfer.phases.PhasePlan, a list of xfer.phases.Phase, the name of a preset ("linear-probe", "head-then-all",
-        "gradual-unfreeze", "layer-decay"), or what a plan's JSON file has. In each phase the base is frozen or thawed and the model compiled with the
+        "gradual-unfreeze", "layer-decay"), or what a plan's JSON file has. In each phase the base is frozen or unfrozen and the model compiled with the
         phase's optimizer; frozen weights are checked to be bit-equal at its end. Afterwards the model is compiled as in the last one.
 
         checkpoint: a file that is replaced after each epoch, and with save_freq=N after every N batches; with resume=True training goes
@@ -482,7 +488,7 @@ class Trainable:
             found = self._fit(
                 start, x, y, batch_size, longest, verbose, listed(callbacks), validation_split, validation_data, shuffle, class_weight,
                 sample_weight, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
-                _caching(cache, cache_folder, cache_dtype, cache_variants), memory_budget=memory_budget)
+                _caching(cache, cache_folder, cache_bytes, cache_dtype, cache_variants), memory_budget=memory_budget)
         finally:
             self._take_trainer()
         history = self.history = phase_module.PhaseHistory(self, json.loads(text(lib.xfer_history_json, found))["phases"])
@@ -490,7 +496,7 @@ class Trainable:
 
     def lr_find(
         self, x=None, y=None, *, min_rate=1e-7, max_rate=1.0, steps=100, smoothing=0.9, divergence=4.0, batch_size=None, shuffle=True,
-        class_weight=None, sample_weight=None, cache="memory", cache_folder=None, cache_dtype="float32", cache_variants=None,
+        class_weight=None, sample_weight=None, cache="memory", cache_folder=None, cache_bytes=None, cache_dtype="float32", cache_variants=None,
     ):
         """Smith's range test: trains on batch after batch with a rate that grows from min_rate to max_rate, and returns a LearningRateRange with
         .rates, .losses, .suggestion and .plot(path). Weights, statistics and optimizer are afterwards what they were, bit for bit.
@@ -503,7 +509,7 @@ class Trainable:
         found = self._fit(
             lambda trainer, options, result: lib.xfer_trainer_lr_find(trainer, config, options, result), x, y, batch_size, 1, 0, [], 0.0, None, shuffle,
             class_weight, sample_weight, None, None, None, 1,
-            _caching(cache, cache_folder, cache_dtype, cache_variants))
+            _caching(cache, cache_folder, cache_bytes, cache_dtype, cache_variants))
         return LearningRateRange(json.loads(text(lib.xfer_history_json, found)))
 
     def _take_trainer(self):

@@ -49,11 +49,16 @@ extension Graph {
     let everything = work(border.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1] ?? []) })
     guard everything > 0 else { return nil }
 
-    let cut = smallestCut(from: inputs, to: border, rowwise) { value in
+    // An input that the moving part reads itself is kept beside what is computed.
+    let passed = border.intersection(inputs.map { root($0) })
+    guard passed.allSatisfy({ dtype($0) == .float32 }) else { return nil }
+    border.subtract(passed)
+    let computed = smallestCut(from: inputs, to: border, rowwise) { value in
       // A cut that saves a tenth less memory and computes half of the network again is none.
       border.contains(value) || work(ancestors[value] ?? []) >= 0.9 * everything
     }
-    guard !cut.isEmpty, !cut.contains(where: inputs.contains) else { return nil }
+    guard !computed.isEmpty, !computed.contains(where: inputs.contains) else { return nil }
+    let cut = computed + passed
     let fingerprints = fingerprints()
     let named = cut.compactMap { value in fingerprints[value].map { ($0, value) } }.sorted { ($0.0.high, $0.0.low) < ($1.0.high, $1.0.low) }
     let used = named.reduce(into: Set<Int>()) { $0.formUnion(ancestors[$1.1] ?? []) }

@@ -20,7 +20,7 @@ public final class Plan {
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
     public var kept: [ValueID] = []
-    /// Bytes that intermediate values and workspace may take; nil for what is fastest.
+    /// Bytes that intermediate values, workspace and what is made of frozen weights may take; nil for what is fastest.
     public var memoryBudget: Int?
     /// Tests leave some out, to compare.
     package var passes = Passes.all

@@ -40,13 +40,13 @@ struct PlanDraft {
     var least = Int.max
     for segments in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
       let draft = try draft(graph.copy(), segments)
-      let bytes = draft.memory.bytes + draft.workspace
+      let bytes = draft.memory.bytes + draft.workspace + draft.constants.bytes
       if bytes <= budget { return draft }
       least = min(least, bytes)
     }
     throw XferError(
       XFER_E_OUT_OF_MEMORY,
-      "a step takes \(megabytes(least)) of intermediate values at least, the memory budget leaves \(megabytes(max(budget, 0))) for them: a smaller batch takes less"
+      "a step takes \(megabytes(least)) of intermediate values and packed weights at least, the memory budget leaves \(megabytes(max(budget, 0))) for them: a smaller batch takes less"
     )
   }
 

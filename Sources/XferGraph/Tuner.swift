@@ -7,7 +7,7 @@ import XferCore
 ///
 /// A backend that knows several ways says how many (`variants` of its table). All give the same bits, so what is chosen never shows in a result, and they can
 /// be tried in the middle of real work: the first runs of a plan use them in turn, with a clock beside them, until each has been seen often
-/// enough. Nothing is computed for the sake of measuring. Way 0, the backend's own choice, serves where `XFER_TUNE=0` switches this off, and for ops too
+/// enough. Nothing is computed for the sake of measuring, but for ``merges(_:_:among:)``. Way 0, the backend's own choice, serves where `XFER_TUNE=0` switches this off, and for ops too
 /// small to measure.
 ///
 /// FFTW's planner (Frigo and Johnson 2005, The Design and Implementation of FFTW3) and cuDNN's benchmark mode measure on scratch data instead.
@@ -42,19 +42,32 @@ final class Tuner: Sendable {
     return record(op.tuningKey(backend: backend, packed: packed), ways: ways)
   }
 
+  /// The way an op is done as far as that is decided: nothing is put on trial by asking.
+  func decidedWay(of op: OpSpecification, backend: Backend, packed: UInt64) -> Int {
+    guard path != nil, op.flops >= leastFlops else { return 0 }
+    let (key, ways) = (op.tuningKey(backend: backend, packed: packed), op.ways(on: backend))
+    return state.withLock { state in
+      if let known = state.ops[key] { return known.decision?.way ?? 0 }
+      return stored(key, ways: ways, &state)?.way ?? 0
+    }
+  }
+
   private func record(_ key: Digest, ways: Int) -> TunedOp {
     state.withLock { state in
       if let known = state.ops[key] { return known }
-      if !state.isRead {
-        state.isRead = true
-        state.stored = path.map(Self.read) ?? [:]
-      }
-      // What was written by another version of the backend has another key.
-      let found = state.stored[key.text].flatMap { $0.way < ways ? $0 : nil }
-      let made = TunedOp(ways: ways, decision: found)
+      let made = TunedOp(ways: ways, decision: stored(key, ways: ways, &state))
       state.ops[key] = made
       return made
     }
+  }
+
+  /// What the file said when it was read. What another version of the backend wrote has another key.
+  private func stored(_ key: Digest, ways: Int, _ state: inout State) -> Decision? {
+    if !state.isRead {
+      state.isRead = true
+      state.stored = path.map(Self.read) ?? [:]
+    }
+    return state.stored[key.text].flatMap { $0.way < ways ? $0 : nil }
   }
 
   /// Whether an op is done in one go rather than in its parts: measured where it is not known, on memory made for the purpose and a few samples, since

@@ -32,7 +32,9 @@ struct Bench: ParsableCommand, ReportsJSON {
 
   func validate() throws {
     try model.check("MODEL")
-    guard batchSize > 0, batches > 0 else { throw ValidationError("--batch-size and --batches are to be above 0.") }
+    guard (1...Int(Int32.max)).contains(batchSize), batches > 0 else {
+      throw ValidationError("--batch-size and --batches are to be above 0, --batch-size below 2^31.")
+    }
   }
 
   func run() throws {
@@ -65,11 +67,12 @@ struct Bench: ParsableCommand, ReportsJSON {
   private func images(_ loaded: Model) throws -> Tensor {
     let size = try inputSize(of: loaded, model.title)
     var state: UInt32 = 1
-    let pixels = (0..<batchSize * size.height * size.width * 3).map { _ -> Float in
+    let images = try Tensor(zeros: [batchSize, size.height, size.width, 3])
+    for index in 0..<images.count {
       state = state &* 1_664_525 &+ 1_013_904_223
-      return Float(state >> 24)
+      images.float32[index] = Float(state >> 24)
     }
-    return try Tensor(pixels, shape: [batchSize, size.height, size.width, 3])
+    return images
   }
 
   private func report(_ seconds: [Double], _ plan: Plan, peak: Int) {

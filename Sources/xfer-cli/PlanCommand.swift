@@ -11,7 +11,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
         xfer plan model.keras --training --svg plan.svg
 
       With --unfreeze or --freeze the model is the base of a transfer: the plan is that of a training step with a new head on it. --forecast \
-      says what an epoch of --images takes for several depths of thawing, with and without keeping what the frozen part gives (--cache of \
+      says what an epoch of --images takes for several depths of unfreezing, with and without keeping what the frozen part gives (--cache of \
       'xfer train'). Times are sums of what the ops take on this machine, measured in some seconds; reading images is not in them.
 
         xfer plan efficientnet-lite0 --unfreeze last:33% --batch-size 32
@@ -38,7 +38,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     help: ArgumentHelp("The same by what stays as it is: all, none, or until:LAYER, the first layer that is trained.", valueName: "layers"))
   var freeze: FreezeDepth?
 
-  @Flag(help: "What an epoch will cost for several depths of thawing, or for that of --unfreeze or --freeze.")
+  @Flag(help: "What an epoch will cost for several depths of unfreezing, or for that of --unfreeze or --freeze.")
   var forecast = false
 
   @Option(help: ArgumentHelp("Images of an epoch, for --forecast.", valueName: "n"))
@@ -95,7 +95,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     try model.compile(optimizer: Adam(), loss: classifier.loss, metrics: [])
   }
 
-  /// The model as a base, thawed so far, below a new head.
+  /// The model as a base, unfrozen so far, below a new head.
   private func transfer(_ depth: UnfreezeDepth) throws -> Model {
     let base = try model.load(size: imageSize, features: true, unnamed: "random")
     let whole = try ClassifierHead(classes: classes).model(on: base, model.title, inputSize(of: base, model.title))
@@ -108,7 +108,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     let costs = try model.forecast(images: images, batchSize: batchSize, depths: depths)
     if output.json { return printJSON(["forecast": .array(costs.map(\.json))]) }
     print(
-      "An epoch of \(images) images, batches of \(min(batchSize, images)), \(ThreadPool.shared.threadCount) threads; the base frozen or thawed:\n"
+      "An epoch of \(images) images, batches of \(min(batchSize, images)), \(ThreadPool.shared.threadCount) threads; the base frozen or unfrozen:\n"
     )
     let title = ["unfreeze", "trained", "GFLOP", "seconds", "MB", "kept: first epoch", "each later", "MB"]
     let rows = costs.map { cost in

@@ -83,9 +83,19 @@ struct Train: ParsableCommand, ReportsJSON {
       are kept. (default: augmentation is drawn anew in every epoch, and nothing is kept)
       """, valueName: "n"))
   var cacheVariants: Int?
+
   @Option(
     help: ArgumentHelp(
-      "The most memory a training step may take, such as 1GB: what does not fit is computed twice. The numbers are the same.",
+      "The most they may take, such as 2GB; what has no room is computed in every epoch. (default: a quarter of the memory, 8 GiB of the disk)",
+      valueName: "size"))
+  var cacheBytes: ByteCount?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      The most memory a training step may take with weights, optimizer and intermediate values, such as 1GB: what does not fit is computed twice. The \
+      numbers are the same. The batch itself and --cache are not counted.
+      """,
       valueName: "size"))
   var memoryBudget: ByteCount?
 
@@ -223,8 +233,8 @@ extension Train {
   var caching: FeatureCaching {
     var caching: FeatureCaching =
       switch cache {
-      case .memory: .memory()
-      case .disk: .disk()
+      case .memory: .memory(budget: cacheBytes?.bytes)
+      case .disk: .disk(budget: cacheBytes?.bytes)
       case .off: .off
       }
     caching.dtype = cacheDtype == .bfloat16 ? .bfloat16 : .float32

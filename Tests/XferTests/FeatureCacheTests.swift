@@ -57,6 +57,44 @@ import XferGraph
     return Result(history: history.values, weights: model.weights.map(\.values))
   }
 
+  /// An image through a frozen base, and numbers beside it that go to the trained head as they are.
+  @Test(arguments: [nil, 4]) func inputsThatAreTrainedOnDirectlyAreKeptBeside(_ hidden: Int?) throws {
+    func run(_ caching: FeatureCaching) throws -> ([String: [Double]], [[Float]], Int) {
+      let (_, base) = try model()
+      let (image, numbers) = (try Input(shape: [8, 8, 3]), try Input(shape: [3]))
+      let beside = try hidden.map { try Dense($0, activation: .tanh)(numbers) } ?? numbers
+      let features = try GlobalAveragePooling2D()(base(image, training: false))
+      let whole = try Model(inputs: [image, numbers], outputs: [Dense(1)(Concatenate()([features, beside]))])
+      for (index, weight) in whole.trainableWeights.enumerated() { try weight.assign(randomTensor(weight.shape, seed: UInt64(index + 70))) }
+      try whole.compile(optimizer: Adam(learningRate: 0.01), loss: BinaryCrossentropy(fromLogits: true))
+      let (x, y) = try data()
+      var options = FitOptions()
+      (options.epochs, options.cache) = (3, caching)
+      let samples = try ArrayDataset(inputs: [x, randomTensor([22, 3], seed: 8)], targets: [y], batchSize: 5, seed: 2)
+      let history = try whole.fit(samples, options: options)
+      let stores = whole.featureStores.values
+      #expect(stores.allSatisfy { $0.rowBytes == (12 + 3) * 4 })
+      return (history.values, whole.weights.map(\.values), stores.reduce(0) { $0 + $1.count })
+    }
+    let (plain, kept) = (try run(.off), try run(.memory()))
+    #expect(plain.0 == kept.0 && plain.1 == kept.1)
+    #expect(plain.2 == 0 && kept.2 == 22)
+  }
+
+  @Test func filesOfAnotherBudgetGoOn() throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("xfer-features-\(UUID().uuidString)").path
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let (model, _) = try model()
+    let (x, y) = try data()
+    try model.compile(optimizer: Adam(learningRate: 0.01), loss: BinaryCrossentropy(fromLogits: true))
+    for (count, budget) in [(10, 1 << 20), (22, 2 << 20)] {
+      var options = FitOptions()
+      options.cache = .disk(folder: folder, budget: budget)
+      _ = try model.fit(ArrayDataset(x: x.rows(0..<count), y: y.rows(0..<count), batchSize: 5), options: options)
+      #expect(model.featureStores.values.map(\.count) == [count])
+    }
+  }
+
   @Test(arguments: [nil, "third", "second"], [0, 0.5]) func sameBitsWithAndWithoutTheCache(_ unfreeze: String?, _ dropout: Double) throws {
     let without = try train(.off, unfreeze: unfreeze, dropout: dropout)
     #expect(try train(.memory(), unfreeze: unfreeze, dropout: dropout) == without)

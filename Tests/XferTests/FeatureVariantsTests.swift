@@ -37,7 +37,8 @@ import XferGraph
     var caching = FeatureCaching.memory(budget: budget)
     caching.variants = variants
     let part = try #require(try part(model))
-    return try FeatureCache(model, part, caching, known: [:])
+    var known: [FeatureCache.StoreKey: any FeatureStore] = [:]
+    return try FeatureCache(model, part, caching, known: &known)
   }
 
   private func fixed(_ variants: Int, _ caching: FeatureCaching = .memory()) -> FeatureCaching {

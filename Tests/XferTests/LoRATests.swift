@@ -166,6 +166,12 @@ import XferGraph
     #expect(dense.weights.count == 2 && dense.lora == nil)
     try dense.enableLoRA(rank: 2)
     refused(XFER_E_STATE, "enabled already, with rank 2") { try dense.enableLoRA(rank: 2) }
+    // A layer that stands in two places is adapted once.
+    let (twice, input) = (try Dense(3), try Input(shape: [3]))
+    let (first, second) = (try Model(input, twice(input)), try Model(input, twice(twice(input))))
+    let shared = try Model(input, Dense(1)(second(first(input))))
+    try shared.enableLoRA(LoRA(rank: 1))
+    #expect(twice.lora != nil && !shared.trainableWeights.isEmpty)
     #expect(dense.weights.count == 4)
     let bound = Dense(3, kernelConstraint: .nonNegative)
     try bound.buildIfNeeded([[nil, 4]])

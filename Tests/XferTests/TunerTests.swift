@@ -69,6 +69,19 @@ import XferCore
     }
   }
 
+  @Test func askingPutsNothingOnTrial() throws {
+    guard let backend = try tunable() else { return print("skipped: no backend here knows several ways") }
+    let folder = try TemporaryFolder()
+    let tuner = Tuner(path: folder.file("tuned.json"))
+    #expect(tuner.decidedWay(of: pointwise(), backend: backend, packed: 0) == 0)
+    // All that is on trial is decided with this: it is written down at once.
+    let record = try #require(tuner.record(of: pointwise(), backend: backend, packed: 2))
+    while record.isOpen { if record.add(record.next(), seconds: record.next() == 1 ? 1 : 2) { tuner.decided() } }
+    #expect(FileManager.default.fileExists(atPath: folder.file("tuned.json")))
+    let way = try #require(record.decision).way
+    #expect(Tuner(path: folder.file("tuned.json")).decidedWay(of: pointwise(), backend: backend, packed: 2) == way)
+  }
+
   @Test func nothingIsMeasuredWithoutAFileOrForSmallOps() throws {
     guard let backend = try tunable() else { return print("skipped: no backend here knows several ways") }
     #expect(Tuner(path: nil).record(of: pointwise(), backend: backend, packed: 0) == nil)

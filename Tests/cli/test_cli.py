@@ -438,6 +438,10 @@ def test_plan_of_a_transfer(xfer):
     assert layer in {node["layer"] for node in until if node["weights"] == "trained"} and len(until) < len(few) + 30
     code, _, err = xfer(*base, "--freeze", "until:nowhere")
     assert code == 1 and "nowhere" in err
+    code, _, err = xfer("plan", "efficientnet-lite0:random", "--batch-size", str(2**63 - 1))
+    assert code == 1 and "batch_size is to be from 1" in err
+    code, _, err = xfer("bench", "efficientnet-lite0", "--batch-size", "100000000")
+    assert code == 1 and err.strip()
     for wrong in (["--freeze", "some"], ["--freeze", "all", "--unfreeze", "all"], ["--classes", "1"], ["--forecast", "--svg", "a.svg"]):
         assert xfer(*base, *wrong)[0] == 2, wrong
 
@@ -451,7 +455,7 @@ def test_forecast(xfer):
     assert [depth["unfreeze"] for depth in depths] == ["none", "last:10%", "last:33%", "last:67%", "all"]
     flops = [depth["uncached"]["flops"] for depth in depths]
     assert flops == sorted(flops) and depths[-1]["cached"] is None and depths[0]["cached"]["later"]["flops"] < flops[0] / 100
-    code, out, err = xfer(*base, "--freeze", "all", "--json")
+    code, out, err = xfer(*base[:-1], str(2**63 - 1), "--freeze", "all", "--json")
     assert code == 0 and [depth["unfreeze"] for depth in json.loads(out)["forecast"]] == ["none"], err
 
 

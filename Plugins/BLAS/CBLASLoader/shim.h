@@ -23,6 +23,7 @@ typedef struct xfer_blas {
   void (*set_threads)(int);           /* NULL when the library has no such function */
   void (*set_threads_wide)(int64_t);
   char  library[256];                 /* what was opened      */
+  char  version[320];                 /* of the plugin, with the library: results of two are not the same bits */
   char  tried[768];                   /* ... or why nothing was */
 } xfer_blas;
 
@@ -63,6 +64,7 @@ static inline int xfer_blas_open_one(xfer_blas *blas, const char *path) {
   if (!blas->set_threads) blas->set_threads = (void (*)(int))dlsym(library, "MKL_Set_Num_Threads");
   if (!blas->set_threads) blas->set_threads_wide = (void (*)(int64_t))dlsym(library, "bli_thread_set_num_threads");
   snprintf(blas->library, sizeof blas->library, "%s", path);
+  snprintf(blas->version, sizeof blas->version, "1.0 %s", text ? text : blas->library);
   return 1;
 }
 
@@ -77,6 +79,8 @@ static inline int xfer_blas_open(xfer_blas *blas) {
   for (int i = 0; usual[i]; i++) if (xfer_blas_open_one(blas, usual[i])) return 1;
   return 0;
 }
+
+static inline const char *xfer_blas_version(const xfer_blas *blas) { return blas && blas->version[0] ? blas->version : "1.0"; }
 
 /* Row-major c[m,n] = op(a) op(b) + beta c. */
 static inline void xfer_blas_sgemm(

@@ -173,7 +173,13 @@ open class Layer {
   }
 
   /// The flag of this layer, then those of its own weights, which may differ from it.
-  var ownFlags: [Bool] { [trainableFlag] + ownWeights.map(\.trainable) }
+  var ownFlags: [Bool] {
+    get { [trainableFlag] + ownWeights.map(\.trainable) }
+    set {
+      trainableFlag = newValue.first ?? trainableFlag
+      for (weight, flag) in zip(ownWeights, newValue.dropFirst()) { weight.trainable = flag }
+    }
+  }
   /// All flags, which plans are made for.
   var trainableFlags: [Bool] { allLayers.flatMap(\.ownFlags) }
 

@@ -162,7 +162,9 @@ extension Model {
         targets.append(found)
       }
     } else {
-      targets = layers.filter { $0.adaptable.map { $0.constraint == nil } ?? false }
+      var seen: Set<ObjectIdentifier> = []
+      // A shared layer stands in several places.
+      targets = layers.filter { $0.adaptable.map { $0.constraint == nil } ?? false && seen.insert(ObjectIdentifier($0)).inserted }
     }
     guard !targets.isEmpty else {
       throw XferError.unsupported("LoRA: '\(name)' has no layer that can be adapted; Dense, Conv2D and Embedding can")

@@ -1,3 +1,4 @@
+import CXfer
 import Glibc
 import Synchronization
 public import XferCore
@@ -33,9 +34,16 @@ public final class DiskFeatureStore: FeatureStore {
     path = "\(folder)/\(prefix.text).features"
     self.rowBytes = max(rowBytes, 1)
     recordBytes = Self.recordHeader + (self.rowBytes + 31) / 32 * 32
-    file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    var file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    let isReadOnly = file < 0 && (errno == EACCES || errno == EROFS)
+    if isReadOnly { file = open(path, O_RDONLY | O_CLOEXEC) }
     guard file >= 0 else { throw systemError(path, "cannot be opened") }
-    writable = flock(file, LOCK_EX | LOCK_NB) == 0
+    self.file = file
+    writable = !isReadOnly && flock(file, LOCK_EX | LOCK_NB) == 0
+    if !writable {
+      let why = isReadOnly ? "may not be written" : "is in use elsewhere"
+      log(Int32(XFER_LOG_INFO), "\(path) \(why): features there are read, new ones are not kept")
+    }
     var status = stat()
     guard fstat(file, &status) == 0 else {
       close(file)
@@ -57,6 +65,7 @@ public final class DiskFeatureStore: FeatureStore {
   }
 
   public var count: Int { state.withLock { $0.offsets.count } }
+  public var capacity: Int { (limit - Self.headerBytes) / recordBytes }
   public func contains(_ key: Digest) -> Bool { state.withLock { $0.offsets[key] != nil } }
 
   public func read(_ key: Digest, into target: UnsafeMutableRawPointer) -> Bool {

@@ -29,6 +29,8 @@ final class FeatureCache {
     let cut: [ValueID]
   }
   private var plans: [Int: Step] = [:]
+  /// How many samples of a batch are computed at a time.
+  private var parts: [Int: Int] = [:]
   private var draws: SampleDraws?
   private var rows: [Int: [Tensor]] = [:]
   private let arena = Arena()
@@ -36,14 +38,17 @@ final class FeatureCache {
   /// - Parameters:
   ///   - known: stores of earlier calls.
   ///   - share: into how many caches the budget is divided.
-  init(_ model: Model, _ part: FrozenPart, _ caching: FeatureCaching, known: [StoreKey: any FeatureStore], share: Int = 1) throws {
+  init(_ model: Model, _ part: FrozenPart, _ caching: FeatureCaching, known: inout [StoreKey: any FeatureStore], share: Int = 1) throws {
     (self.part, self.model) = (part, Unmanaged.passUnretained(model))
     layout = FeatureRows(counts: part.prefix.counts, dtype: caching.dtype)
     variants = part.isAugmented ? caching.variants ?? 1 : 1
     versions = part.prefix.variables.map(\.version)
     var contents = part.contents(precision: model.precision)
     contents.combine(caching.dtype.name)
-    storeKey = StoreKey(contents: contents, place: caching.place, budget: caching.budget)
+    let storeKey = StoreKey(contents: contents, place: caching.place, budget: caching.budget)
+    self.storeKey = storeKey
+    // One of another budget has the same file, which has one writer.
+    known = known.filter { $0.key == storeKey || $0.key.contents != contents }
     store = try known[storeKey] ?? caching.makeStore(contents, rowBytes: layout.bytes, share: share)
   }
 
@@ -98,7 +103,7 @@ final class FeatureCache {
     guard !missing.isEmpty else { return result }
     guard !batch.inputs.isEmpty else { throw XferError.internal("samples were left out that are not known") }
     let inputs = missing.count == keys.count ? batch.inputs : try batch.inputs.map { try gatherRows($0, missing) }
-    let made = try compute(inputs, missing.map { keys[$0] })
+    let made = try compute(inputs, missing.map { keys[$0] }, of: keys.count)
     for (place, index) in missing.enumerated() {
       layout.write(made, place, to: row)
       layout.read(row, to: result, index)
@@ -138,11 +143,14 @@ final class FeatureCache {
   }
 
   /// Runs the frozen part.
-  private func compute(_ inputs: [Tensor], _ keys: [Digest]) throws -> [Tensor] {
+  ///
+  /// - Parameter batch: samples of the batch these are of.
+  private func compute(_ inputs: [Tensor], _ keys: [Digest], of batch: Int) throws -> [Tensor] {
     let model = model.takeUnretainedValue()
     let count = keys.count
     let samples = try zip(inputs, model.inputs).map { try $0.converted(to: $1.dtype) }
-    let part = try step(model, count).plan.rowsAtATime(of: count)
+    // In parts of one size, however many are missing: each size has a plan.
+    let part = min(count, try partSize(model, batch))
     let given = try samples + (draws?.numbers(keys) ?? [])
     if part == count { return try run(model, given) }
     let parts = try stride(from: 0, to: count, by: part).map { begin in
@@ -155,6 +163,13 @@ final class FeatureCache {
     let step = try step(model, inputs[0].shape[0])
     try step.plan.run(Array(zip(step.inputs, inputs)))
     return try step.cut.map { try step.plan.read($0) }
+  }
+
+  private func partSize(_ model: Model, _ batch: Int) throws -> Int {
+    if let known = parts[batch] { return known }
+    let size = try step(model, batch).plan.rowsAtATime(of: batch)
+    parts[batch] = size
+    return size
   }
 
   /// The plan of the frozen part for so many samples.

@@ -8,6 +8,8 @@ public import XferCore
 public protocol FeatureStore: AnyObject, Sendable {
   /// Bytes of one row.
   var rowBytes: Int { get }
+  /// Rows there is room for.
+  var capacity: Int { get }
   /// Rows there are.
   var count: Int { get }
   func contains(_ key: Digest) -> Bool
@@ -37,6 +39,7 @@ public final class MemoryFeatureStore: FeatureStore {
 
   deinit { state.withLock { state in for block in state.blocks { free(block) } } }
 
+  public var capacity: Int { budget / rowBytes }
   public var count: Int { state.withLock { $0.rows.count } }
   public func contains(_ key: Digest) -> Bool { state.withLock { $0.rows[key] != nil } }
 
@@ -51,7 +54,7 @@ public final class MemoryFeatureStore: FeatureStore {
   public func insert(_ key: Digest, _ row: UnsafeRawPointer) {
     let source = UInt(bitPattern: row)
     state.withLock { state in
-      guard state.rows[key] == nil, (state.rows.count + 1) * rowBytes <= budget, let source = UnsafeRawPointer(bitPattern: source) else {
+      guard state.rows[key] == nil, state.rows.count < capacity, let source = UnsafeRawPointer(bitPattern: source) else {
         return
       }
       if state.room < rowBytes {

@@ -1,7 +1,7 @@
 public import XferCore
 public import XferGraph
 
-/// What an epoch of training will cost with a base thawed to some depth, before it is run.
+/// What an epoch of training will cost with a base unfrozen to some depth, before it is run.
 ///
 /// Times are those of the ops, each measured on its own with the present threads, backend and precision, and of reading what is kept. Decoding images,
 /// callbacks and validation are not in them: where a step takes less than a millisecond, as that of a head on kept features, these tell more than the
@@ -44,23 +44,27 @@ public struct TrainingForecast: Sendable {
 }
 
 extension Model {
-  /// The cost of an epoch for each depth to which the base of this compiled model may be thawed. Flags, weights and the optimizer stay as they are.
+  /// The cost of an epoch for each depth to which the base of this compiled model may be unfrozen. Flags, weights and the optimizer stay as they are.
   ///
   /// - Parameters:
   ///   - images: samples of an epoch.
   ///   - depths: nil for none, the last 10, 33 and 67 percent, and all.
-  /// - Throws: `XFER_E_NOT_COMPILED`; `XFER_E_INVALID_ARGUMENT` where the model has no nested model that could be the base.
+  /// - Throws: `XFER_E_NOT_COMPILED`; `XFER_E_INVALID_ARGUMENT` where the model has no nested model that could be the base, no layer of a depth's
+  ///   name, and for no image or batch.
   public func forecast(images: Int, batchSize: Int, depths: [UnfreezeDepth]? = nil) throws -> [TrainingForecast] {
-    guard images > 0, batchSize > 0 else {
-      throw XferError.invalid("images and batch_size are to be above 0, \(images) and \(batchSize) were given")
-    }
+    guard images > 0 else { throw XferError.invalid("images is to be above 0, \(images) was given") }
+    try checkBatchSize(batchSize)
     let trainer = try compiled()
     let base = try PretrainedBase(of: self, base: nil, head: nil)
-    let flags = allLayers.map { ($0, $0.trainable) }
-    // A model's flag is that of its layers too, which come behind it and get their own back.
-    defer { for (layer, flag) in flags { layer.trainable = flag } }
+    let (flags, stores) = (allLayers.map { ($0, $0.ownFlags) }, featureStores)
+    defer {
+      for (layer, own) in flags { layer.ownFlags = own }
+      featureStores = stores
+    }
     return try (depths ?? [.none, .lastPercent(10), .lastPercent(33), .lastPercent(67), .all]).map { depth in
       try base.unfreeze(depth)
+      // With LoRA it is the matrices that are trained.
+      for layer in allLayers where layer.lora != nil { layer.adaptable?.trainable = false }
       let optimizer = try Optimizer.make(type(of: trainer.optimizer).className, config: trainer.optimizer.config)
       return try Trainer(model: self, optimizer: optimizer, outputs: trainer.outputs).forecast(
         depth, images: images, batchSize: min(batchSize, images))
@@ -83,19 +87,18 @@ extension Trainer {
     let uncached = try epoch([(whole, steps)])
     let uncachedBytes = fixed + whole.peakBytes + whole.constantBytes
 
-    guard let parts = try cachedPlans(images: images, batchSize: batchSize) else {
-      return TrainingForecast(
-        unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached,
-        uncachedBytes: uncachedBytes,
-        cached: nil, cachedBytes: nil)
+    let trained = trainableWeights.reduce(0) { $0 + $1.tensor.count }
+    func forecast(_ cached: (first: TrainingForecast.Epoch, later: TrainingForecast.Epoch)?, _ bytes: Int?) -> TrainingForecast {
+      TrainingForecast(
+        unfreeze: depth, trainedParameters: trained, uncached: uncached, uncachedBytes: uncachedBytes, cached: cached, cachedBytes: bytes)
     }
-    let later = try epoch([(parts.rest, steps)], reading: steps * parts.readSeconds)
-    let first = try epoch([(parts.rest, steps), (parts.prefix, steps * Double(batchSize) / Double(parts.rows))])
-    return TrainingForecast(
-      unfreeze: depth, trainedParameters: trainableWeights.reduce(0) { $0 + $1.tensor.count }, uncached: uncached,
-      uncachedBytes: uncachedBytes,
-      cached: (first, later),
-      cachedBytes: fixed + parts.prefix.peakBytes + parts.prefix.constantBytes + parts.rest.peakBytes + parts.rest.constantBytes
-        + images * parts.rowBytes)
+    guard let parts = try cachedPlans(images: images, batchSize: batchSize) else { return forecast(nil, nil) }
+    let prefixRuns = steps * Double(batchSize) / Double(parts.rows)
+    // What there is no room to keep is computed in every epoch.
+    let missing = prefixRuns * Double(images - parts.kept) / Double(images)
+    let later = try epoch([(parts.rest, steps), (parts.prefix, missing)], reading: steps * parts.readSeconds)
+    let first = try epoch([(parts.rest, steps), (parts.prefix, prefixRuns)])
+    let plans = [parts.prefix, parts.rest].reduce(0) { $0 + $1.peakBytes + $1.constantBytes }
+    return forecast((first, later), fixed + plans + parts.kept * parts.rowBytes)
   }
 }

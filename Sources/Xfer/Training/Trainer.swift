@@ -302,17 +302,20 @@ public final class Trainer {
     try caching.check()
     let model = try model
     caches = (nil, nil)
-    guard caching.place != .off else { return }
+    guard caching.place != .off else {
+      model.featureStores = [:]
+      return
+    }
     let parts = try parts(model, PartsKey(fixing: caching.variants != nil, evaluates: evaluates))
     let share = parts.training != nil && parts.evaluation != nil ? 2 : 1
     func cache(_ part: FrozenPart) throws -> FeatureCache {
-      try FeatureCache(model, part, caching, known: model.featureStores, share: share)
+      try FeatureCache(model, part, caching, known: &model.featureStores, share: share)
     }
     caches.training = try parts.training.map(cache)
     caches.evaluation = try parts.trainingServesEvaluation ? caches.training : parts.evaluation.map(cache)
     let used = [caches.training, caches.evaluation].compactMap { $0 }
-    // Those of other parts will hardly be asked for again.
-    if !used.isEmpty { model.featureStores = Dictionary(used.map { ($0.storeKey, $0.store) }) { first, _ in first } }
+    // Those of other parts will hardly be asked for again, and what is trained now may need their memory.
+    model.featureStores = Dictionary(used.map { ($0.storeKey, $0.store) }) { first, _ in first }
   }
 
   private func parts(_ model: Model, _ key: PartsKey) throws -> FrozenPart.Pair {
@@ -332,6 +335,8 @@ public final class Trainer {
     /// What is trained, for a batch of kept rows.
     let rest: Plan
     let rowBytes: Int
+    /// How many rows there is room for.
+    let kept: Int
     /// What it takes to read a batch of them.
     let readSeconds: Double
   }
@@ -346,7 +351,7 @@ public final class Trainer {
     (key.cut, key.inputs) = (cache.part.prefix.cut, cache.part.prefix.counts.map { TensorDescription([batchSize, $0]) })
     return CachedPlans(
       prefix: try cache.plan(rows), rows: rows, rest: try makeStep(key).plan, rowBytes: cache.store.rowBytes,
-      readSeconds: try cache.secondsToRead(batchSize, of: images))
+      kept: min(images, cache.store.capacity), readSeconds: try cache.secondsToRead(batchSize, of: images))
   }
 
   /// The cache where it serves: not for evaluation when that computes something else, not any more when a frozen weight was changed.

@@ -60,7 +60,7 @@ extension PhasePlan {
     try phase("head", &config, rate: config.double("learning_rate", 1e-3), ["epochs": .int(config.int("epochs", 20))])
   }
 
-  /// Shares the epochs out among phases, the last ones getting what is left over; phases without an epoch, and those that thaw nothing, are
+  /// Shares the epochs out among phases, the last ones getting what is left over; phases without an epoch, and those that unfreeze nothing, are
   /// left out.
   private static func fineTuning(
     _ config: inout Configuration, _ depths: [(name: String, unfreeze: UnfreezeDepth)], decay: Double? = nil

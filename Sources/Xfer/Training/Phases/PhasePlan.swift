@@ -1,6 +1,6 @@
 public import XferCore
 
-/// Stages of training, one after another: what is frozen, thawed and trained when, as data.
+/// Stages of training, one after another: what is frozen, unfrozen and trained when, as data.
 ///
 /// ```swift
 /// let plan = PhasePlan([

@@ -28,7 +28,7 @@ public enum PhaseEvent: Sendable {
 }
 
 extension Trainer {
-  /// Trains by a plan: in each phase the base is frozen or thawed as the plan says, the model is compiled with the phase's optimizer and this
+  /// Trains by a plan: in each phase the base is frozen or unfrozen as the plan says, the model is compiled with the phase's optimizer and this
   /// trainer's losses and metrics, and fitted. Frozen weights and statistics are checked to be bit-equal at each phase's end.
   ///
   /// With a checkpoint, training goes on after a kill at any moment to the bits that it would have had. Callbacks among the options hear of

@@ -115,6 +115,6 @@ struct PretrainedBase {
 }
 
 extension Model {
-  /// Freezes and thaws the layers of a pretrained base, this model; takes effect with the next `compile` of the model around it.
+  /// Freezes and unfreezes the layers of a pretrained base, this model; takes effect with the next `compile` of the model around it.
   public func unfreeze(_ depth: UnfreezeDepth) throws { try PretrainedBase(self).unfreeze(depth) }
 }

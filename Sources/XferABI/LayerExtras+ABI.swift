@@ -39,7 +39,7 @@ import XferCore
     try given.finish()
     guard let model = layer as? Model else {
       guard names == nil else { throw invalid("'layers' is for models, '\(layer.name)' is a \(type(of: layer).className)") }
-      return try layer.enableLoRA(lora)
+      return try layer.enable(lora)
     }
     let list = try names.map { names in
       let list = names.arrayValue?.compactMap(\.stringValue) ?? []

@@ -38,7 +38,7 @@ import XferGraph
     let values = try tensor(json["input"])
     let x = labels ? try Tensor(labels: values.floats.map { Int32($0) }, shape: values.shape) : values
     let before = try layer(x)
-    try layer.enableLoRA(arguments(json["arguments"]))
+    try layer.enable(arguments(json["arguments"]))
     #expect(try layer(x).floats == before.floats)
 
     let weights = try #require(json["weights"]?.arrayValue)

@@ -69,7 +69,7 @@ import XferGraph
     let before = model.weights.map(\.tensor.floats)
     var options = FitOptions()
     for (budget, words) in [
-      (1_000, "weights and optimizer take"), (try model.compiled().fixedBytes + 100_000, "intermediate values at least"),
+      (1_000, "weights and optimizer take"), (try model.compiled().fixedBytes + 100_000, "intermediate values and packed weights at least"),
     ] {
       options.memoryBudget = budget
       let error = #expect(throws: XferError.self) { try model.fit(data(), options: options) }

@@ -98,7 +98,7 @@ enum ModelDelta {
     }
     // From here on nothing fails but for want of memory.
     for (variable, value) in values { try variable.adopt(value) }
-    for adapter in adapters where adapter.layer.lora == nil { try adapter.layer.enableLoRA(adapter.lora) }
+    for adapter in adapters where adapter.layer.lora == nil { try adapter.layer.enable(adapter.lora) }
     for (adapter, factor) in zip(adapters, factors) {
       guard let update = adapter.weight.lowRank else { continue }
       try update.a.adopt(factor.a)

@@ -72,10 +72,11 @@ extension Layer {
   public func enableLoRA(
     rank: Int, alpha: Double? = nil, aInitializer: Initializer = .heUniform, bInitializer: Initializer = .zeros
   ) throws {
-    try enableLoRA(LoRA(rank: rank, alpha: alpha, aInitializer: aInitializer, bInitializer: bInitializer))
+    try enable(LoRA(rank: rank, alpha: alpha, aInitializer: aInitializer, bInitializer: bInitializer))
   }
 
-  public func enableLoRA(_ lora: LoRA) throws {
+  /// The same with arguments as they are kept. Models have one that adapts the layers within.
+  package func enable(_ lora: LoRA) throws {
     try lora.check(name)
     try checkAdaptable()
     try adapt(lora)
@@ -146,7 +147,7 @@ extension Model {
   ///   changed then.
   public func enableLoRA(_ lora: LoRA, layers names: [String]? = nil) throws {
     try lora.check(name)
-    for layer in try loraTargets(names) { try layer.enableLoRA(lora) }
+    for layer in try loraTargets(names) { try layer.enable(lora) }
     trainAdapters()
   }
 

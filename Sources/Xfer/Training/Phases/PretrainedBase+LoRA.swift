@@ -30,7 +30,7 @@ extension PretrainedBase {
         }
       }
     }
-    for (layer, lora) in wanted { try layer.enableLoRA(lora) }
+    for (layer, lora) in wanted { try layer.enable(lora) }
   }
 
   /// Sets the flags of a phase.

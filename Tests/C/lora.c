@@ -87,7 +87,9 @@ static void trains_and_goes_with_a_delta(const char *folder) {
   options.x = x;
   options.y = y;
   options.epochs = 3;
-  OK(xfer_trainer_fit(trainer, &options, NULL));
+  xfer_history *history = NULL;
+  OK(xfer_trainer_fit(trainer, &options, &history));
+  xfer_history_release(history);
   float *later = snapshot(net.trunk_layer, XFER_WEIGHTS_NON_TRAINABLE, &still);
   CHECK(frozen == still && !memcmp(kept, later, frozen * sizeof *kept));
   free(after);

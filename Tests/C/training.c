@@ -255,7 +255,7 @@ static void mistakes(void) {
   OK(xfer_plan_report(net.model, 4, 1, NULL, 0, &length));
   FAILS(xfer_plan_report(net.model, -4, 0, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "-4");
   FAILS(xfer_plan_report(net.model, 4, 5, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "5 was given");
-  FAILS(xfer_model_forecast(net.model, 0, 4, NULL, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "0 and 4 were given");
+  FAILS(xfer_model_forecast(net.model, 0, 4, NULL, NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "images is to be above 0, 0 was given");
   FAILS(xfer_model_forecast(net.model, 8, 4, "none,some", NULL, 0, &length), XFER_E_INVALID_ARGUMENT, "'some' was given");
 
   xfer_history *none = NULL;

@@ -29,3 +29,11 @@ get onnxruntime
 get openvino
 export PYTHONPATH="$tree/python"
 "$python" Benchmarks/peers/run.py --python "$PWD/$python" "$@"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
+plugin=$("$tree/bin/xfer" plugins --json | "$python" -c 'import json, sys
+plugins = [p for p in json.load(sys.stdin)["plugins"] if p["name"] == "simd"]
+print(max(plugins, key=lambda p: p["score"])["path"] if plugins else "")')
+if [ -n "$plugin" ]; then "$python" Benchmarks/peers/pieces.py --python "$PWD/$python" --kernels "$work/kernels" --plugin "$plugin"; fi

@@ -57,6 +57,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--results", type=Path, default=HERE.parent / "results")
     options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
     lines = ["GFLOP/s; made by `make bench-peers`.", "",
              "| piece | Xfer, packed | Xfer | " + " | ".join(PEERS.values()) + " | Xfer's best / best peer |", "| --- |" + " --- |" * (len(PEERS) + 3)]
     for precision in options.precision:

@@ -126,7 +126,7 @@ struct PlanCommand: ParsableCommand, ReportsJSON {
     )
   }
 
-  private func duration(_ seconds: Double) -> String { fixed(seconds, seconds < 10 ? 2 : 0) }
+  private func duration(_ seconds: Double) -> String { fixed(seconds, seconds < 0.1 ? 4 : seconds < 10 ? 2 : 0) }
 }
 
 /// `--freeze`: what of a base stays as it is.

@@ -33,7 +33,5 @@ export PYTHONPATH="$tree/python"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
-plugin=$("$tree/bin/xfer" plugins --json | "$python" -c 'import json, sys
-plugins = [p for p in json.load(sys.stdin)["plugins"] if p["name"] == "simd"]
-print(max(plugins, key=lambda p: p["score"])["path"] if plugins else "")')
+plugin=$(Scripts/simd-plugin.sh "$tree" "$python")
 if [ -n "$plugin" ]; then "$python" Benchmarks/peers/pieces.py --python "$PWD/$python" --kernels "$work/kernels" --plugin "$plugin"; fi

@@ -5,10 +5,7 @@ cd "$(dirname "$0")/.."
 tree=$(cd "${1:?an install tree is wanted}" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-score() { "$tree/bin/xfer" plugins --json | .venv/bin/python -c 'import json, sys
-plugins = [p for p in json.load(sys.stdin)["plugins"] if p["name"] == "simd"]
-print(max(plugins, key=lambda p: p["score"])["path"] if plugins else "")'; }
-variant=$(score)
+variant=$(Scripts/simd-plugin.sh "$tree" .venv/bin/python)
 cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
 for threads in 1 2; do "$work/kernels" "$variant" "$threads"; done
 "$work/kernels" "$variant" 1 "" bf16

@@ -3,16 +3,18 @@ import CXfer
 
 /// ACTIVATION, ACTIVATION_BACKWARD, and the second pass of epilogues whose activation is no pair of bounds.
 
-private struct Map: CurveBody {
-  var x: Source
-  var y: Target
+private struct Map<E: Element>: CurveBody {
+  var x: UnsafePointer<E>
+  var y: UnsafeMutablePointer<E>
   var count: Int
   var activation: xfer_activation
 
   mutating func run<C: Curve>(_ curve: C.Type) { mapCurve(curve, x, y, count, activation) }
 }
 
-@inline(never) private func mapCurve<C: Curve>(_ curve: C.Type, _ x: Source, _ y: Target, _ count: Int, _ a: xfer_activation) {
+@inline(never) private func mapCurve<C: Curve, E: Element>(
+  _ curve: C.Type, _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ a: xfer_activation
+) {
   let parameters = CurveParameters(a)
   var i = 0
   while i &+ lanes <= count {
@@ -22,18 +24,18 @@ private struct Map: CurveBody {
   if i < count { storeVector(C.value(load(x + i, first: count &- i), parameters), y + i, first: count &- i) }
 }
 
-private struct MapSlope: CurveBody {
-  var x: Source
-  var dy: Source
-  var dx: Target
+private struct MapSlope<E: Element>: CurveBody {
+  var x: UnsafePointer<E>
+  var dy: UnsafePointer<E>
+  var dx: UnsafeMutablePointer<E>
   var count: Int
   var activation: xfer_activation
 
   mutating func run<C: Curve>(_ curve: C.Type) { mapSlope(curve, x, dy, dx, count, activation) }
 }
 
-@inline(never) private func mapSlope<C: Curve>(
-  _ curve: C.Type, _ x: Source, _ dy: Source, _ dx: Target, _ count: Int, _ a: xfer_activation
+@inline(never) private func mapSlope<C: Curve, E: Element>(
+  _ curve: C.Type, _ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ dx: UnsafeMutablePointer<E>, _ count: Int, _ a: xfer_activation
 ) {
   let parameters = CurveParameters(a)
   var i = 0
@@ -48,18 +50,20 @@ private struct MapSlope: CurveBody {
 }
 
 /// y = activation(y) in place.
-func activate(_ y: Target, _ count: Int, _ a: xfer_activation) {
-  var map = Map(x: Source(y), y: y, count: count, activation: a)
+func activate<E: Element>(_ y: UnsafeMutablePointer<E>, _ count: Int, _ a: xfer_activation) {
+  var map = Map(x: UnsafePointer(y), y: y, count: count, activation: a)
   withCurve(a.kind, &map)
 }
 
-func activate(_ x: Source, _ y: Target, _ count: Int, _ a: xfer_activation) {
+func activate<E: Element>(_ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, _ count: Int, _ a: xfer_activation) {
   var map = Map(x: x, y: y, count: count, activation: a)
   withCurve(a.kind, &map)
 }
 
 /// dx = dy * slope, from the input or the output of the activation.
-func activationSlope(_ saved: Source, isOutput: Bool, _ dy: Source, _ dx: Target, _ count: Int, _ a: xfer_activation) {
+func activationSlope<E: Element>(
+  _ saved: UnsafePointer<E>, isOutput: Bool, _ dy: UnsafePointer<E>, _ dx: UnsafeMutablePointer<E>, _ count: Int, _ a: xfer_activation
+) {
   var map = MapSlope(x: saved, dy: dy, dx: dx, count: count, activation: a)
   if isOutput { withOutputCurve(a.kind, &map) } else { withCurve(a.kind, &map) }
 }

@@ -9,6 +9,8 @@ import CXfer
 struct Binary {
   var kind = 0
   var count = 0
+  /// Of both sides and the result; BROADCAST is of floats.
+  var elements = ElementKind.floats
   /// A row: the last joined dimension, or the last two where a side repeats.
   var length = 1
   /// Whether a side goes on along a row.
@@ -46,22 +48,41 @@ private let runBinary: Run = { kernel, inputs, outputs, workspace in
   if p.repeated != 0 {
     let tiles = floats(workspace)
     let source = p.repeated == 1 ? run.a : run.b
-    for i in 0..<p.tiles { writeOut(source + i &* p.period, p.period, tiles + i &* p.tile, p.tile) }
+    if p.elements == .halves {
+      writeOut(elements(source, BFloat16.self), p, elements(tiles, BFloat16.self))
+    } else {
+      writeOut(source, p, tiles)
+    }
     if p.repeated == 1 { run.a = Source(tiles) } else { run.b = Source(tiles) }
   }
   parallel(KernelHead.of(kernel).host, count: p.count, grain: elementGrain, &run) { context, begin, end, _ in
-    combineRows(UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: BinaryRun.self)), Int(begin), Int(end))
+    let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: BinaryRun.self))
+    if run.pointee.plan.pointee.elements == .halves {
+      combineRows(Sides(run.pointee, BFloat16.self), Int(begin), Int(end))
+    } else {
+      combineRows(Sides(run.pointee, Float.self), Int(begin), Int(end))
+    }
   }
   return XFER_OK
 }
 
 private func factorAddress(_ table: UnsafeMutablePointer<Int>) -> Target { floats(UnsafeMutableRawPointer(table + 24)) }
 
-private func writeOut(_ from: Source, _ period: Int, _ to: Target, _ count: Int) {
-  var at = 0
-  while at < count {
-    to[at] = from[at % period]
-    at &+= 1
+private func writeOut<E: Element>(_ from: UnsafePointer<E>, _ p: Binary, _ to: UnsafeMutablePointer<E>) {
+  for i in 0..<p.tiles {
+    for at in 0..<p.tile { to[i &* p.tile &+ at] = from[i &* p.period &+ at % p.period] }
+  }
+}
+
+/// The tensors of a run as what they are made of.
+private struct Sides<E: Element> {
+  var plan: UnsafePointer<Binary>
+  var a: UnsafePointer<E>
+  var b: UnsafePointer<E>
+  var y: UnsafeMutablePointer<E>
+
+  init(_ run: BinaryRun, _ type: E.Type) {
+    (plan, a, b, y) = (run.plan, elements(run.a, type), elements(run.b, type), elements(run.y, type))
   }
 }
 
@@ -98,8 +119,7 @@ private struct Place {
   }
 }
 
-private func combineRows(_ run: UnsafePointer<BinaryRun>, _ begin: Int, _ end: Int) {
-  let r = run.pointee
+private func combineRows<E: Element>(_ r: Sides<E>, _ begin: Int, _ end: Int) {
   let p = r.plan.pointee
   var row = begin / p.length
   var column = begin &- row &* p.length
@@ -122,7 +142,7 @@ private func combineRows(_ run: UnsafePointer<BinaryRun>, _ begin: Int, _ end: I
 }
 
 /// A row from `column` on, in pieces of what was written out.
-private func combineRepeated(_ r: BinaryRun, _ p: Binary, _ place: Place, _ column: Int, _ begin: Int, _ end: Int) {
+private func combineRepeated<E: Element>(_ r: Sides<E>, _ p: Binary, _ place: Place, _ column: Int, _ begin: Int, _ end: Int) {
   let a = p.repeated == 1 ? r.a + place.a &* p.tile : r.a + place.a
   let b = p.repeated == 2 ? r.b + place.b &* p.tile : r.b + place.b
   var (at, column) = (begin, column)
@@ -177,8 +197,8 @@ private enum GreaterEqualFunction: BinaryFunction {
   @inline(__always) static func value(_ a: Vec, _ b: Vec) -> Vec { xfer_vec_if_less(b, a, splat(1), EqualFunction.value(a, b)) }
 }
 
-@inline(__always) private func each<F: BinaryFunction>(
-  _: F.Type, _ y: Target, _ count: Int, _ a: (_ at: Int, _ n: Int) -> Vec, _ b: (_ at: Int, _ n: Int) -> Vec
+@inline(__always) private func each<F: BinaryFunction, E: Element>(
+  _: F.Type, _ y: UnsafeMutablePointer<E>, _ count: Int, _ a: (_ at: Int, _ n: Int) -> Vec, _ b: (_ at: Int, _ n: Int) -> Vec
 ) {
   var i = 0
   while i &+ lanes <= count {
@@ -189,27 +209,29 @@ private enum GreaterEqualFunction: BinaryFunction {
   if n > 0 { storeVector(F.value(a(i, n), b(i, n)), y + i, first: n) }
 }
 
-@inline(never) private func combine<F: BinaryFunction>(
-  _: F.Type, _ a: Source, _ stepA: Int, _ b: Source, _ stepB: Int, _ y: Target, _ count: Int
+@inline(never) private func combine<F: BinaryFunction, E: Element>(
+  _: F.Type, _ a: UnsafePointer<E>, _ stepA: Int, _ b: UnsafePointer<E>, _ stepB: Int, _ y: UnsafeMutablePointer<E>, _ count: Int
 ) {
-  @inline(__always) func get(_ p: Source, _ n: Int) -> Vec { n == lanes ? load(p) : load(p, first: n) }
+  @inline(__always) func get(_ p: UnsafePointer<E>, _ n: Int) -> Vec { n == lanes ? load(p) : load(p, first: n) }
   if stepA != 0 && stepB != 0 {
     each(F.self, y, count, { get(a + $0, $1) }, { get(b + $0, $1) })
   } else if stepA != 0 {
-    let constant = splat(b[0])
+    let constant = splat(b[0].float)
     each(F.self, y, count, { get(a + $0, $1) }, { _, _ in constant })
   } else {
-    let constant = splat(a[0])
+    let constant = splat(a[0].float)
     if stepB != 0 {
       each(F.self, y, count, { _, _ in constant }, { get(b + $0, $1) })
     } else {
-      let other = splat(b[0])
+      let other = splat(b[0].float)
       each(F.self, y, count, { _, _ in constant }, { _, _ in other })
     }
   }
 }
 
-private func combine(_ kind: Int, _ a: Source, _ stepA: Int, _ b: Source, _ stepB: Int, _ y: Target, _ count: Int) {
+private func combine<E: Element>(
+  _ kind: Int, _ a: UnsafePointer<E>, _ stepA: Int, _ b: UnsafePointer<E>, _ stepB: Int, _ y: UnsafeMutablePointer<E>, _ count: Int
+) {
   switch kind {
   case XFER_BINARY_ADD: combine(AddFunction.self, a, stepA, b, stepB, y, count)
   case XFER_BINARY_SUBTRACT: combine(SubtractFunction.self, a, stepA, b, stepB, y, count)
@@ -249,9 +271,9 @@ private struct Joined {
 private func joined(_ desc: Desc) -> (plan: Binary, dimensions: Joined, factor: Float)? {
   let d = desc.pointee
   let isBroadcast = Int(d.op) == XFER_OP_BROADCAST
-  guard d.has(isBroadcast ? 1 : 2, 1), d.allFloats else { return nil }
+  guard d.has(isBroadcast ? 1 : 2, 1), let elements = d.elements(inputs: 2), !isBroadcast || elements == .floats else { return nil }
   let y = d.output(0)
-  var plan = Binary(count: y.count)
+  var plan = Binary(count: y.count, elements: elements)
   var dimensions = Joined()
   var factor: Float = 1
   if isBroadcast {

@@ -1,13 +1,14 @@
 import CXfer
 
-/// CONCAT of floats: rows of each input side by side.
+/// CONCAT of floats or of bfloat16: rows of each input side by side.
 
 struct Concat {
   var inputs: Int
   var rows: Int
-  /// Floats of a row of the result.
+  /// Elements of a row of the result.
   var pitch: Int
-  /// Floats of a row of each input.
+  var elements: ElementKind
+  /// Bytes of a row of each input.
   var lengths: UnsafeMutablePointer<Int>! = nil
 }
 
@@ -24,10 +25,10 @@ private let runConcat: Run = { kernel, inputs, outputs, _ in
   parallel(KernelHead.of(kernel).host, count: plan.pointee.rows, grain: grain, &run) { context, begin, end, _ in
     let run = context.unsafelyUnwrapped.assumingMemoryBound(to: ConcatRun.self).pointee
     for row in Int(begin)..<Int(end) {
-      var to = run.to + row &* run.plan.pointee.pitch
+      var to = UnsafeMutableRawPointer(place(run.to, row &* run.plan.pointee.pitch, run.plan.pointee.elements))
       for i in 0..<run.plan.pointee.inputs {
         let length = run.plan.pointee.lengths[i]
-        to.update(from: floats(run.inputs[i]) + row &* length, count: length)
+        to.copyMemory(from: run.inputs[i].unsafelyUnwrapped + row &* length, byteCount: length)
         to += length
       }
     }
@@ -37,9 +38,9 @@ private let runConcat: Run = { kernel, inputs, outputs, _ in
 
 func concatPlan(_ desc: Desc) -> Concat? {
   let d = desc.pointee
-  guard d.n_inputs >= 1, d.has(Int(d.n_inputs), 1), d.allFloats, let a = d.attributes(xfer_axis_attributes.self)?.pointee else {
-    return nil
-  }
+  guard d.n_inputs >= 1, d.has(Int(d.n_inputs), 1), let elements = d.elements(inputs: Int(d.n_inputs)),
+    let a = d.attributes(xfer_axis_attributes.self)?.pointee
+  else { return nil }
   let y = d.output(0)
   let axis = Int(a.axis)
   guard axis >= 0, axis < Int(y.rank) else { return nil }
@@ -52,12 +53,12 @@ func concatPlan(_ desc: Desc) -> Concat? {
     for j in 0..<Int(y.rank) where j != axis && x[j] != y[j] { return nil }
     whole &+= x[axis]
   }
-  return whole == y[axis] ? Concat(inputs: Int(d.n_inputs), rows: rows, pitch: y.count / rows) : nil
+  return whole == y[axis] ? Concat(inputs: Int(d.n_inputs), rows: rows, pitch: y.count / rows, elements: elements) : nil
 }
 
 func prepareConcat(_ host: Host, _ desc: Desc) -> OpaquePointer? {
   guard let plan = concatPlan(desc), let k = makeKernel(host, plan, extra: aligned(plan.inputs &* 8), run: runConcat) else { return nil }
   k.pointee.lengths = extraMemory(k).bindMemory(to: Int.self, capacity: plan.inputs)
-  for i in 0..<plan.inputs { k.pointee.lengths[i] = desc.pointee.input(i).count / plan.rows }
+  for i in 0..<plan.inputs { k.pointee.lengths[i] = (desc.pointee.input(i).count / plan.rows) &<< plan.elements.shift }
   return handle(k)
 }

@@ -21,7 +21,11 @@ struct ConvOp {
   var isDepthwise: Bool
   /// Whether it is the gradient of the input.
   var isBackward: Bool
+  var isForward: Bool
   var way: Int
+  /// What the tensors are made of that the forward op, or a gradient, reads and writes: x or dy, y or dx; of the kernel's gradient x and dy.
+  var read: ElementKind
+  var written: ElementKind
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_conv_attributes.self)?.pointee else { return nil }
@@ -32,8 +36,11 @@ struct ConvOp {
     isBackward = d.op == Int32(XFER_OP_CONV2D_BACKWARD_INPUT)
     isDepthwise = d.op >= Int32(XFER_OP_DEPTHWISE_CONV2D) && d.op <= Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
     let forward = d.op == Int32(XFER_OP_CONV2D) || d.op == Int32(XFER_OP_DEPTHWISE_CONV2D)
+    isForward = forward
     let extras = forward ? (a.has_bias != 0 ? 1 : 0) + (a.has_residual != 0 ? 1 : 0) : 0
-    guard d.has(2 + extras, 1), d.allFloats else { return nil }
+    guard d.has(2 + extras, 1), d.areImages(forward && a.has_residual != 0) else { return nil }
+    read = d.input(0).elements
+    written = d.isGradientOfKernel ? d.input(1).elements : d.output(0).elements
     let made: ConvShape?
     let groups = isDepthwise ? 1 : Int(a.groups)
     switch d.op {
@@ -60,7 +67,24 @@ struct ConvOp {
     if op.shape.groups > 1 { op.kind = .floats }
     // The kernel of one, [kh,kw,1,O], has the order of the other's, [kh,kw,C,O/C].
     op.isDepthwise = op.shape.groups > 1 && op.shape.groups == op.shape.channels && op.shape.taps <= mostTaps
-    return op
+    return op.takesHalves ? op : nil
+  }
+
+  /// Whether the tensors are of floats or there is a way for those that are not. Products of bfloat16 are made of pairs.
+  var takesHalves: Bool {
+    if read == .floats && written == .floats { return true }
+    // What is put together of several pixels, summed in several goes or gone over a second time, is of floats.
+    let activation = attributes.activation
+    let finishes = activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(activation)
+    if isDepthwise { return read == written && shape.channels == shape.outChannels && finishes }
+    guard kind == .pairs, read == .floats || isBackward || !shape.readsSpans else { return false }
+    let isKernelGradient = !isBackward && !isForward
+    return written == .floats || isKernelGradient || (writesAtOnce && finishes)
+  }
+  /// One block of steps makes a finished sum.
+  private var writesAtOnce: Bool {
+    let (count, length) = isBackward ? (shape.taps, shape.outChannels) : shape.forwardTaps
+    return count &* kind.steps(length) <= longestStepBlock
   }
 }
 
@@ -79,6 +103,7 @@ func prepareConvForward(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePo
   gemm.outHeight = s.outHeight
   gemm.outWidth = s.outWidth
   gemm.activation = op.attributes.activation
+  (gemm.read, gemm.written) = (op.read, op.written)
   let workers = threads(host)
   let kernel = RowKernel(
     gemm: gemm, depth: tapLength, taps: tapCount, transposed: false, isPacked: desc.pointee.isPacked(1),
@@ -140,6 +165,7 @@ func prepareConvBackwardInput(_ host: Host, _ desc: Desc, _ workspace: UnsafeMut
   gemm.sourceWidth = s.outWidth
   gemm.outHeight = s.height
   gemm.outWidth = s.width
+  (gemm.read, gemm.written) = (op.read, op.written)
   let workers = threads(host)
   let grids = s.strideH &* s.strideW
   let kernel = RowKernel(

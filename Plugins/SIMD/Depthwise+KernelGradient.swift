@@ -10,6 +10,8 @@ private struct DepthwiseGradient {
   var shape: ConvShape
   var multiplier: Int
   var parts: Int
+  /// Of x and dy.
+  var elements: ElementKind
 
   /// Of one part: its sums, and a row of x with each channel repeated.
   var partFloats: Int { shape.taps &* shape.channels &+ (multiplier > 1 ? shape.width &* shape.channels : 0) }
@@ -32,7 +34,9 @@ private let runGradient: Run = { kernel, inputs, outputs, workspace in
     plan: plan, x: floats(inputs[0]), dy: floats(inputs[1]), dkernel: floats(outputs[0]), partials: floats(workspace))
   parallel(host, count: plan.parts, grain: 1, &run) { context, begin, end, _ in
     let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: GradientRun.self))
-    for part in begin..<end { sumPart(run, Int(part)) }
+    for part in begin..<end {
+      if run.pointee.plan.elements == .halves { sumPart(run, BFloat16.self, Int(part)) } else { sumPart(run, Float.self, Int(part)) }
+    }
   }
   let sums = Source(run.partials)
   run.dkernel.update(from: sums, count: run.size)
@@ -40,7 +44,7 @@ private let runGradient: Run = { kernel, inputs, outputs, workspace in
   return XFER_OK
 }
 
-private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
+private func sumPart<E: Element>(_ run: UnsafePointer<GradientRun>, _ type: E.Type, _ part: Int) {
   let s = run.pointee.plan.shape
   let channels = s.channels
   let size = run.pointee.size
@@ -51,15 +55,16 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
   let rows = s.batch &* s.outHeight
   let slides = s.kernelWidth == 3 && s.dilationW == 1 && s.strideW <= 2
   for row in (part &* rows / run.pointee.plan.parts)..<((part &+ 1) &* rows / run.pointee.plan.parts) {
-    let dy = run.pointee.dy + row &* s.outWidth &* channels
-    let image = run.pointee.x + row / s.outHeight &* s.height &* rowFloats
+    let dy = elements(run.pointee.dy, type) + row &* s.outWidth &* channels
+    let image = elements(run.pointee.x, type) + row / s.outHeight &* s.height &* rowFloats
     for ky in 0..<s.kernelHeight {
       let y = row % s.outHeight &* s.strideH &- s.top &+ ky &* s.dilationH
       if y < 0 || y >= s.height { continue }
       var x = image + y &* rowFloats
       if multiplier > 1 {
-        repeatEach(x, rowFloats, multiplier, to: sums + size)
-        x = Source(sums + size)
+        let repeated = elements(sums + size, type)
+        repeatEach(x, rowFloats, multiplier, to: repeated)
+        x = UnsafePointer(repeated)
       }
       let to = sums + ky &* s.kernelWidth &* channels
       var c = 0
@@ -78,7 +83,9 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
 }
 
 /// One register of one row of taps, for any window.
-@inline(never) private func sumRow(_ x: Source, _ dy: Source, _ s: ConvShape, _ sums: Target, _ n: Int) {
+@inline(never) private func sumRow<E: Element>(
+  _ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ s: ConvShape, _ sums: Target, _ n: Int
+) {
   let channels = s.channels
   for kx in 0..<s.kernelWidth {
     let origin = kx &* s.dilationW &- s.left
@@ -110,7 +117,9 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
 }
 
 /// Two registers of a row of three taps: x slides through the window, so that each pixel of it is loaded once.
-@inline(__always) private func sumRow3(_ x: Source, _ dy: Source, _ s: ConvShape, _ sums: Target, stride: Int) {
+@inline(__always) private func sumRow3<E: Element>(
+  _ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ s: ConvShape, _ sums: Target, stride: Int
+) {
   let channels = s.channels
   @inline(__always) func pixel(_ at: Int) -> (Vec, Vec) {
     at >= 0 && at < s.width ? (load(x + at &* channels), load(x + (at &* channels &+ lanes))) : (Vec.zero, Vec.zero)
@@ -145,11 +154,11 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
   addTwo(s2, sums + 2 &* channels)
 }
 
-@inline(never) private func sumRow3(_ x: Source, _ dy: Source, _ s: ConvShape, _ sums: Target) {
+@inline(never) private func sumRow3<E: Element>(_ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ s: ConvShape, _ sums: Target) {
   sumRow3(x, dy, s, sums, stride: 1)
 }
 
-@inline(never) private func sumRow3By2(_ x: Source, _ dy: Source, _ s: ConvShape, _ sums: Target) {
+@inline(never) private func sumRow3By2<E: Element>(_ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ s: ConvShape, _ sums: Target) {
   sumRow3(x, dy, s, sums, stride: 2)
 }
 
@@ -161,7 +170,8 @@ private func sumPart(_ run: UnsafePointer<GradientRun>, _ part: Int) {
 func prepareDepthwiseBackwardKernel(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let op = ConvOp.depthwise(desc) else { return nil }
   let rows = op.shape.batch &* op.shape.outHeight
-  var plan = DepthwiseGradient(shape: op.shape, multiplier: op.shape.outChannels / op.shape.channels, parts: rows < 32 ? rows : 32)
+  var plan = DepthwiseGradient(
+    shape: op.shape, multiplier: op.shape.outChannels / op.shape.channels, parts: rows < 32 ? rows : 32, elements: op.read)
   plan.shape.channels = op.shape.outChannels
   workspace?.pointee = aligned(plan.parts &* plan.partFloats &* 4)
   return makeKernel(host, plan, run: runGradient).map { handle($0) }

@@ -18,13 +18,13 @@ enum Rectified: InputMap {
 }
 
 /// What is added to a finished sum, and where it goes. Pointers are those of the first pixel.
-struct PixelEpilogue {
+struct PixelEpilogue<Y: Element> {
   var bias: Source?
-  var residual: Source?
+  var residual: UnsafePointer<Y>?
   var clamps: Bool
   var high: Float
 
-  @inline(__always) func finish(_ sum: Vec, _ at: Int, _ c: Int, _ y: Target) {
+  @inline(__always) func finish(_ sum: Vec, _ at: Int, _ c: Int, _ y: UnsafeMutablePointer<Y>) {
     var v = sum
     if let bias { v += load(bias + c) }
     if let residual { v += load(residual + at) }
@@ -32,7 +32,7 @@ struct PixelEpilogue {
     storeVector(v, y + at)
   }
 
-  @inline(__always) func finish(_ sum: Vec, first n: Int, _ y: Target) {
+  @inline(__always) func finish(_ sum: Vec, first n: Int, _ y: UnsafeMutablePointer<Y>) {
     var v = sum
     if let bias { v += load(bias, first: n) }
     if let residual { v += load(residual, first: n) }
@@ -42,8 +42,9 @@ struct PixelEpilogue {
 }
 
 /// One pixel from any taps: y[c] = sum over t of x[t][c] * w[t][c]. Edges, and windows that nothing faster is made for.
-@inline(never) func depthwisePixel<M: InputMap>(
-  _: M.Type, _ x: UnsafePointer<Source>, _ w: UnsafePointer<Source>, _ taps: Int, count: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwisePixel<M: InputMap, X: Element, Y: Element>(
+  _: M.Type, _ x: UnsafePointer<UnsafePointer<X>>, _ w: UnsafePointer<Source>, _ taps: Int, count: Int, _ y: UnsafeMutablePointer<Y>,
+  _ epilogue: PixelEpilogue<Y>
 ) {
   if count < lanes {
     var sum = Vec.zero
@@ -95,8 +96,9 @@ struct WindowStrides {
 }
 
 /// Four pixels, three taps a row, stride 1: each column of x is loaded once for the taps that share it.
-@inline(never) func depthwiseFour3<M: InputMap>(
-  _: M.Type, _ x: Source, _ w: Source, _ s: WindowStrides, count: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwiseFour3<M: InputMap, X: Element, Y: Element>(
+  _: M.Type, _ x: UnsafePointer<X>, _ w: Source, _ s: WindowStrides, count: Int, _ y: UnsafeMutablePointer<Y>,
+  _ epilogue: PixelEpilogue<Y>
 ) {
   let step = s.tap
   let channels = s.channels
@@ -140,8 +142,9 @@ struct WindowStrides {
 }
 
 /// Four pixels of any window, stride and dilation.
-@inline(never) func depthwiseFour<M: InputMap>(
-  _: M.Type, _ x: Source, _ w: Source, _ s: WindowStrides, count: Int, _ y: Target, _ epilogue: PixelEpilogue
+@inline(never) func depthwiseFour<M: InputMap, X: Element, Y: Element>(
+  _: M.Type, _ x: UnsafePointer<X>, _ w: Source, _ s: WindowStrides, count: Int, _ y: UnsafeMutablePointer<Y>,
+  _ epilogue: PixelEpilogue<Y>
 ) {
   var c = 0
   while c < count {

@@ -2,7 +2,7 @@
 /// stands there so many times. Rows of that image are made as they are needed, and rows of its gradient summed as they are done.
 
 /// y[i*copies + j] = x[i]
-func repeatEach(_ x: Source, _ count: Int, _ copies: Int, to y: Target) {
+func repeatEach<E: Element>(_ x: UnsafePointer<E>, _ count: Int, _ copies: Int, to y: UnsafeMutablePointer<E>) {
   @inline(__always) func fill(_ copies: Int) {
     for i in 0..<count {
       for j in 0..<copies { y[i &* copies &+ j] = x[i] }
@@ -18,12 +18,12 @@ func repeatEach(_ x: Source, _ count: Int, _ copies: Int, to y: Target) {
 }
 
 /// y[i] = x[i*copies] + x[i*copies + 1] + ...
-func sumEach(_ x: Source, _ count: Int, _ copies: Int, to y: Target) {
+func sumEach<E: Element>(_ x: UnsafePointer<E>, _ count: Int, _ copies: Int, to y: UnsafeMutablePointer<E>) {
   @inline(__always) func sum(_ copies: Int) {
     for i in 0..<count {
-      var total = x[i &* copies]
-      for j in 1..<copies { total += x[i &* copies &+ j] }
-      y[i] = total
+      var total = x[i &* copies].float
+      for j in 1..<copies { total += x[i &* copies &+ j].float }
+      y[i] = E(total)
     }
   }
   switch copies {

@@ -31,6 +31,8 @@ struct Depthwise {
   var hasBias = false
   var hasResidual = false
   var activation = xfer_activation()
+  /// Of the tensor read, the residual and the tensor written; the kernel is of floats.
+  var elements = ElementKind.floats
   var workers = 1
 
   var taps: Int { kernelHeight &* kernelWidth }
@@ -100,7 +102,11 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
       guard let pointers = pointers.baseAddress else { return }
       for row in begin..<end {
         let own = memory?.assumingMemoryBound(to: Float.self)
-        if run.pointee.plan.isGradient { gradientRow(run, Int(row), pointers, own) } else { forwardRow(run, Int(row), pointers, own) }
+        if run.pointee.plan.elements == .halves {
+          depthwiseRow(run, BFloat16.self, Int(row), pointers, nil)
+        } else {
+          depthwiseRow(run, Float.self, Int(row), pointers, own)
+        }
       }
     }
     if let memory { run.pointee.scratch.giveBack(run.pointee.host, worker, memory) }
@@ -108,13 +114,22 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   return run.failed ? fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a worker's rows") : XFER_OK
 }
 
-private func epilogue(_ run: UnsafeMutablePointer<DepthwiseRun>, _ at: Int) -> PixelEpilogue {
-  let activation = run.pointee.plan.activation
-  return PixelEpilogue(
-    bias: run.pointee.bias, residual: run.pointee.residual.map { $0 + at }, clamps: isClamp(activation), high: activation.max_value)
+/// `own`: with a multiplier above 1, room for the rows of a window or for one of a gradient, as floats.
+@inline(__always) private func depthwiseRow<E: Element>(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>,
+  _ own: UnsafeMutablePointer<E>?
+) {
+  if run.pointee.plan.isGradient { gradientRow(run, row, pointers, own) } else { forwardRow(run, row, pointers, own) }
 }
 
-private func activateRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ y: Target) {
+private func epilogue<E: Element>(_ run: UnsafeMutablePointer<DepthwiseRun>, _ at: Int, _ type: E.Type) -> PixelEpilogue<E> {
+  let activation = run.pointee.plan.activation
+  return PixelEpilogue(
+    bias: run.pointee.bias, residual: run.pointee.residual.map { elements($0, type) + at }, clamps: isClamp(activation),
+    high: activation.max_value)
+}
+
+private func activateRow<E: Element>(_ run: UnsafeMutablePointer<DepthwiseRun>, _ y: UnsafeMutablePointer<E>) {
   let plan = run.pointee.plan
   if plan.activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(plan.activation) { return }
   activate(y, plan.outWidth &* plan.channels, plan.activation)
@@ -129,14 +144,14 @@ private func activateRow(_ run: UnsafeMutablePointer<DepthwiseRun>, _ y: Target)
   return (first, end)
 }
 
-/// `own`: with a multiplier above 1, room for the rows of a window.
-private func forwardRow(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
+private func forwardRow<E: Element>(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: UnsafeMutablePointer<E>?
 ) {
   var plan = run.pointee.plan
   let at = row &* plan.outWidth &* plan.channels
   let rowFloats = plan.width &* plan.inChannels
-  var image = run.pointee.x + row / plan.outHeight &* plan.height &* rowFloats
+  let result = elements(run.pointee.y, E.self) + at
+  var image = elements(run.pointee.x, E.self) + row / plan.outHeight &* plan.height &* rowFloats
   var y = row % plan.outHeight
   if let own {
     // The window's rows within the image become an image of their own.
@@ -147,43 +162,43 @@ private func forwardRow(
         image + (origin &+ ky &* plan.dilationH) &* rowFloats, rowFloats, plan.multiplier,
         to: own + (ky &- rows.first) &* plan.width &* plan.channels)
     }
-    image = Source(own)
+    image = UnsafePointer(own)
     (y, plan.height, plan.top, plan.dilationH) = (0, rows.end &- rows.first, rows.first, 1)
   }
   withUnsafePointer(to: plan) {
     depthwiseRow(
       AsIs.self, $0, image, run.pointee.kernel, row: y, from: 0, to: plan.outWidth, channels: 0, plan.channels,
-      run.pointee.y + at, epilogue(run, at), pointers)
+      result, epilogue(run, at, E.self), pointers)
   }
-  activateRow(run, run.pointee.y + at)
+  activateRow(run, result)
 }
 
-/// `own`: with a multiplier above 1, room for a row before it is summed.
-private func gradientRow(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
+private func gradientRow<E: Element>(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: UnsafeMutablePointer<E>?
 ) {
   let plan = run.pointee.plan
-  let result = run.pointee.y + row &* plan.outWidth &* plan.outChannels
-  let image = run.pointee.x + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
+  let result = elements(run.pointee.y, E.self) + row &* plan.outWidth &* plan.outChannels
+  let image = elements(run.pointee.x, E.self) + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
   if plan.isTransposed {
     transposedRow(run, image, row % plan.outHeight, pointers, to: own ?? result)
   } else {
     withUnsafePointer(to: &run.pointee.plan) {
       depthwiseRow(
         AsIs.self, $0, image, run.pointee.kernel, row: row % plan.outHeight, from: 0, to: plan.outWidth, channels: 0, plan.channels,
-        own ?? result, epilogue(run, 0), pointers)
+        own ?? result, epilogue(run, 0, E.self), pointers)
     }
   }
-  if let own { sumEach(Source(own), plan.outWidth &* plan.outChannels, plan.multiplier, to: result) }
+  if let own { sumEach(UnsafePointer(own), plan.outWidth &* plan.outChannels, plan.multiplier, to: result) }
 }
 
 /// Output pixels [from, to) of one row, `count` of their channels from `first` on, into y: one pixel every `count` floats. `epilogue` is that of
 /// the pixel `from` and of channel `first`; `pointers` has room for two times `mostTaps`.
-@inline(__always) func depthwiseRow<M: InputMap>(
-  _ map: M.Type, _ plan: UnsafePointer<Depthwise>, _ image: Source, _ kernel: Source, row: Int, from begin: Int, to end: Int,
-  channels first: Int, _ count: Int, _ y: Target, _ epilogue: PixelEpilogue, _ pointers: UnsafeMutablePointer<Source>
+@inline(__always) func depthwiseRow<M: InputMap, X: Element, Y: Element>(
+  _ map: M.Type, _ plan: UnsafePointer<Depthwise>, _ image: UnsafePointer<X>, _ kernel: Source, row: Int, from begin: Int, to end: Int,
+  channels first: Int, _ count: Int, _ y: UnsafeMutablePointer<Y>, _ epilogue: PixelEpilogue<Y>, _ pointers: UnsafeMutablePointer<Source>
 ) {
   let plan = plan.pointee
+  let sources = pointersToPixels(pointers, X.self)
   let channels = plan.channels
   let image = image + first
   let kernel = kernel + first
@@ -205,7 +220,7 @@ private func gradientRow(
     firstWhole = end
     endWhole = end
   }
-  func finish(_ x: Int) -> (y: Target, epilogue: PixelEpilogue) {
+  func finish(_ x: Int) -> (y: UnsafeMutablePointer<Y>, epilogue: PixelEpilogue<Y>) {
     let at = (x &- begin) &* count
     var own = epilogue
     if let residual = own.residual { own.residual = residual + at }
@@ -232,21 +247,30 @@ private func gradientRow(
     for ky in rows.first..<rows.end {
       for kx in columns.first..<columns.end {
         let pixel = (originY &+ ky &* plan.dilationH) &* plan.width &+ originX &+ kx &* plan.dilationW
-        pointers[taps] = image + pixel &* channels
+        sources[taps] = image + pixel &* channels
         pointers[mostTaps &+ taps] = kernel + (ky &* plan.kernelWidth &+ kx) &* channels
         taps &+= 1
       }
     }
     let place = finish(x)
-    depthwisePixel(map, pointers, pointers + mostTaps, taps, count: count, place.y, place.epilogue)
+    depthwisePixel(map, sources, pointers + mostTaps, taps, count: count, place.y, place.epilogue)
     x &+= 1
   }
 }
 
-private func transposedRow(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ image: Source, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, to result: Target
+/// The first `mostTaps` of the pointers, those to pixels.
+@inline(__always) private func pointersToPixels<E: Element>(
+  _ pointers: UnsafeMutablePointer<Source>, _: E.Type
+) -> UnsafeMutablePointer<UnsafePointer<E>> {
+  UnsafeMutableRawPointer(pointers).assumingMemoryBound(to: UnsafePointer<E>.self)
+}
+
+private func transposedRow<E: Element>(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ image: UnsafePointer<E>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>,
+  to result: UnsafeMutablePointer<E>
 ) {
   let plan = run.pointee.plan
+  let sources = pointersToPixels(pointers, E.self)
   let channels = plan.channels
   let originY = row &+ plan.top
   for x in 0..<plan.outWidth {
@@ -257,13 +281,13 @@ private func transposedRow(
       for kx in 0..<plan.kernelWidth {
         let column = x &+ plan.left &- kx &* plan.dilationW
         if column < 0 || column % plan.strideW != 0 || column / plan.strideW >= plan.width { continue }
-        pointers[taps] = image + (y / plan.strideH &* plan.width &+ column / plan.strideW) &* channels
+        sources[taps] = image + (y / plan.strideH &* plan.width &+ column / plan.strideW) &* channels
         pointers[mostTaps &+ taps] = run.pointee.kernel + (ky &* plan.kernelWidth &+ kx) &* channels
         taps &+= 1
       }
     }
     depthwisePixel(
-      AsIs.self, pointers, pointers + mostTaps, taps, count: channels, result + x &* channels, epilogue(run, 0))
+      AsIs.self, sources, pointers + mostTaps, taps, count: channels, result + x &* channels, epilogue(run, 0, E.self))
   }
 }
 
@@ -274,7 +298,7 @@ extension ConvOp {
     guard let op = ConvOp(desc), op.isDepthwise else { return nil }
     let isKernelGradient = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
     let kernel = isKernelGradient ? desc.pointee.output(0) : desc.pointee.input(1)
-    guard op.shape.outChannels == op.shape.channels &* kernel[3], op.shape.taps <= mostTaps else { return nil }
+    guard op.shape.outChannels == op.shape.channels &* kernel[3], op.shape.taps <= mostTaps, op.takesHalves else { return nil }
     return op
   }
 }
@@ -285,6 +309,7 @@ func prepareDepthwise(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePoin
   let forward = desc.pointee.op == Int32(XFER_OP_DEPTHWISE_CONV2D) || desc.pointee.op == Int32(XFER_OP_CONV2D)
   var plan = Depthwise(s, forward ? op.attributes.activation : xfer_activation())
   plan.workers = threads(host)
+  plan.elements = op.read
   if forward {
     plan.hasBias = op.attributes.has_bias != 0
     plan.hasResidual = op.attributes.has_residual != 0

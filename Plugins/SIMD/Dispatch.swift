@@ -53,7 +53,7 @@ func prepareKernel(
   case XFER_OP_DEPTHWISE_CONV2D, XFER_OP_DEPTHWISE_CONV2D_BACKWARD_INPUT: made = prepareDepthwise(host, desc, &bytes)
   case XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL: made = prepareDepthwiseBackwardKernel(host, desc, &bytes)
   case XFER_OP_SEPARABLE_CONV2D: made = prepareSeparable(host, desc, &bytes)
-  case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: made = preparePool(host, desc)
+  case XFER_OP_POOL2D, XFER_OP_POOL2D_BACKWARD: made = preparePool(host, desc, &bytes)
   case XFER_OP_REDUCE, XFER_OP_MOMENTS, XFER_OP_BATCHNORM_BACKWARD_REDUCE:
     made = narrowPlan(desc) != nil ? prepareNarrowReduction(host, desc, &bytes) : prepareReduction(host, desc, &bytes)
   case XFER_OP_BINARY, XFER_OP_BROADCAST: made = prepareBinary(host, desc, &bytes)

@@ -11,6 +11,8 @@ struct Elementwise {
   var count: Int
   var activation = xfer_activation()
   var flag = false
+  /// Of the activations; everything else is of floats.
+  var elements = ElementKind.floats
   /// momentum; beta_1, beta_2, epsilon; t.
   var parameters: (Float, Float, Float) = (0, 0, 0)
 }
@@ -20,6 +22,8 @@ private struct ElementRun {
   var inputs: Inputs
   var outputs: Outputs
 
+  func input<E: Element>(_ i: Int, _ at: Int, _ type: E.Type) -> UnsafePointer<E> { elements(floats(inputs[i]), type) + at }
+  func output<E: Element>(_ i: Int, _ at: Int, _ type: E.Type) -> UnsafeMutablePointer<E> { elements(floats(outputs[i]), type) + at }
   func input(_ i: Int, _ at: Int) -> Source { floats(inputs[i]) + at }
   func output(_ i: Int, _ at: Int) -> Target { floats(outputs[i]) + at }
 }
@@ -35,9 +39,8 @@ private let runElementwise: Run = { kernel, inputs, outputs, _ in
 private func runChunk(_ run: UnsafePointer<ElementRun>, _ at: Int, _ count: Int) {
   let r = run.pointee
   switch r.plan.op {
-  case XFER_OP_ACTIVATION: activate(r.input(0, at), r.output(0, at), count, r.plan.activation)
-  case XFER_OP_ACTIVATION_BACKWARD:
-    activationSlope(r.input(0, at), isOutput: r.plan.flag, r.input(1, at), r.output(0, at), count, r.plan.activation)
+  case XFER_OP_ACTIVATION, XFER_OP_ACTIVATION_BACKWARD:
+    if r.plan.elements == .halves { activateChunk(r, BFloat16.self, at, count) } else { activateChunk(r, Float.self, at, count) }
   case XFER_OP_LERP: lerp(r.input(0, at), r.input(1, at), r.output(0, at), r.plan.parameters.0, count)
   case XFER_OP_SGD:
     if r.plan.parameters.1 == 0 {
@@ -50,6 +53,12 @@ private func runChunk(_ run: UnsafePointer<ElementRun>, _ at: Int, _ count: Int)
     let from = r.inputs[0].unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self) + at
     widen(from, r.output(0, at), count)
   }
+}
+
+@inline(__always) private func activateChunk<E: Element>(_ r: ElementRun, _ type: E.Type, _ at: Int, _ count: Int) {
+  let (x, y) = (r.input(0, at, type), r.output(0, at, type))
+  if r.plan.op == XFER_OP_ACTIVATION { return activate(x, y, count, r.plan.activation) }
+  activationSlope(x, isOutput: r.plan.flag, r.input(1, at, type), y, count, r.plan.activation)
 }
 
 @inline(never) private func lerp(_ a: Source, _ b: Source, _ y: Target, _ t: Float, _ count: Int) {
@@ -150,7 +159,9 @@ func elementwisePlan(_ desc: Desc) -> Elementwise? {
   if plan.op == XFER_OP_CAST {
     return d.has(1, 1) && d.input(0).dtype == XFER_U8 && d.output(0).isFloat && d.input(0).isSame(d.output(0)) ? plan : nil
   }
-  guard d.allFloats else { return nil }
+  let activates = plan.op == XFER_OP_ACTIVATION || plan.op == XFER_OP_ACTIVATION_BACKWARD
+  guard let elements = activates ? d.elements(inputs: 2) : d.allFloats ? .floats : nil else { return nil }
+  plan.elements = elements
   let shape = d.output(0)
   func alike(_ inputs: Int, _ outputs: Int) -> Bool {
     for i in 0..<inputs where !d.input(i).isSame(shape) { return false }

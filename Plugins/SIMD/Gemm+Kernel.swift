@@ -6,7 +6,9 @@ struct Segment {
 
 /// What happens to a tile between the last product and memory. Sums first, then the bounds.
 struct Epilogue {
-  /// Add what the output holds: a later block of the summed dimension.
+  /// Of C and the residual.
+  var elements = ElementKind.floats
+  /// Add what the output, of floats, holds: a later block of the summed dimension.
   var accumulates = false
   var clamps = false
   var low: Float = 0
@@ -22,7 +24,7 @@ struct TileCall {
   var b: Source
   var segments: UnsafePointer<Segment>
   var segmentCount: Int
-  /// Where each row of C begins; `column` is added.
+  /// Where each row of C begins, whatever it is made of; `column` is added.
   var c: UnsafePointer<Target>
   var column: Int
   /// Where each row of the residual begins, or nil.
@@ -34,7 +36,7 @@ struct TileCall {
 
 @inline(never) func runTile<T: TileRows>(_ type: T.Type, _ call: UnsafePointer<TileCall>) {
   // C comes from memory while the products are made.
-  T.prefetch(call.pointee.c, 0, call.pointee.column)
+  T.prefetch(call.pointee.c, 0, call.pointee.epilogue.elements == .halves ? call.pointee.column / 2 : call.pointee.column)
   var tile = T()
   var a = call.pointee.a
   var segment = call.pointee.segments
@@ -63,12 +65,20 @@ struct TileCall {
 
 /// From the registers to memory, by way of the epilogue.
 @inline(__always) func finishTile<T: TileRows>(_ tile: inout T, _ call: TileCall) {
+  if call.epilogue.elements == .halves {
+    finishTile(&tile, call, BFloat16.self)
+  } else {
+    if call.epilogue.accumulates { tile.addEach(Float.self, call.c, 0, call.column) }
+    finishTile(&tile, call, Float.self)
+  }
+}
+
+@inline(__always) private func finishTile<T: TileRows, E: Element>(_ tile: inout T, _ call: TileCall, _ type: E.Type) {
   let column = call.column
-  if call.epilogue.accumulates { tile.addEach(call.c, 0, column) }
-  if let bias = call.epilogue.bias { tile.addAll(T.Row.floats(bias + column)) }
-  if let residual = call.residual { tile.addEach(residual, 0, column) }
+  if let bias = call.epilogue.bias { tile.addAll(T.Row.elements(bias + column)) }
+  if let residual = call.residual { tile.addEach(type, residual, 0, column) }
   if call.epilogue.clamps { tile.clamp(splat(call.epilogue.low), splat(call.epilogue.high)) }
-  tile.store(call.c, 0, column)
+  tile.store(type, call.c, 0, column)
 }
 
 @inline(__always) func runTile<R: TileRow>(_ row: R.Type, rows: Int, _ call: UnsafePointer<TileCall>) {
@@ -121,7 +131,11 @@ struct TileCall {
   call.pointee.spill(to: spillRows)
   if columns > lanes { runWideTile(rows: rows, call) } else { runNarrowTile(rows: rows, call) }
   call.pointee = asked
-  finishSpilled(rows: rows, columns: columns, asked, spillRows: spillRows)
+  if asked.epilogue.elements == .halves {
+    finishSpilled(rows: rows, columns: columns, asked, BFloat16.self, spillRows: spillRows)
+  } else {
+    finishSpilled(rows: rows, columns: columns, asked, Float.self, spillRows: spillRows)
+  }
 }
 
 extension TileCall {
@@ -135,18 +149,19 @@ extension TileCall {
 }
 
 /// From a spilled tile to memory, by way of the epilogue of `asked`.
-func finishSpilled(rows: Int, columns: Int, _ asked: TileCall, spillRows: UnsafePointer<Target>) {
+func finishSpilled<E: Element>(rows: Int, columns: Int, _ asked: TileCall, _ type: E.Type, spillRows: UnsafePointer<Target>) {
   for i in 0..<rows {
+    let to: UnsafeMutablePointer<E> = elements(asked.c[i], type)
     var j = 0
     while j < columns {
       let n = columns &- j < lanes ? columns &- j : lanes
       let at = asked.column &+ j
       var v = load(Source(spillRows[i] + j))
-      if asked.epilogue.accumulates { v += load(Source(asked.c[i] + at), first: n) }
+      if asked.epilogue.accumulates { v += load(UnsafePointer(to + at), first: n) }
       if let bias = asked.epilogue.bias { v += load(bias + at, first: n) }
-      if let residual = asked.residual { v += load(Source(residual[i] + at), first: n) }
+      if let residual = asked.residual { v += load(elements(Source(residual[i]), type) + at, first: n) }
       if asked.epilogue.clamps { v = clamped(v, splat(asked.epilogue.low), splat(asked.epilogue.high)) }
-      storeVector(v, asked.c[i] + at, first: n)
+      storeVector(v, to + at, first: n)
       j &+= lanes
     }
   }

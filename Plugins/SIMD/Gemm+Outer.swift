@@ -35,6 +35,9 @@ struct OuterGemm {
   var columns: Int
   var groups = 1
   var kind = StepKind.floats
+  /// Of A and of B.
+  var elementsA = ElementKind.floats
+  var elementsB = ElementKind.floats
   var transposedB = false
   var hasBias = false
   var hasResidual = false
@@ -144,7 +147,8 @@ let runOuterGemm: Run = { kernel, inputs, outputs, workspace in
     // Products of their own one after another in memory, or groups side by side.
     let (product, group) = (i / groups, i % groups)
     var run = OuterRun(
-      host: host, plan: plan, a: floats(inputs[0]) + (product &* plan.pointee.sourceFloats &+ group &* plan.pointee.pieceLength),
+      host: host, plan: plan,
+      a: floats(inputs[0]) + (product &* plan.pointee.sourceFloats &+ group &* plan.pointee.pieceLength),
       b: floats(inputs[1]) + (product &* plan.pointee.positions &* plan.pointee.pitch &+ group &* plan.pointee.columns), bias: bias,
       residual: residual.map { $0 + product &* floatsC },
       output: floats(outputs[0]) + (product &* floatsC &+ group &* plan.pointee.columns),
@@ -196,6 +200,10 @@ private func packB(_ run: UnsafePointer<OuterRun>, _ begin: Int, _ count: Int, _
   let plan = run.pointee.plan
   let transposed = plan.pointee.transposedB
   let stride = transposed ? plan.pointee.positions : plan.pointee.pitch
+  if plan.pointee.elementsB == .halves {
+    return packPanelOfHalves(
+      place(run.pointee.b, begin &* stride &+ column, .halves), stride: stride, count: count, width: width, to: to)
+  }
   packPanelOfB(
     plan.pointee.kind, run.pointee.b + (transposed ? column &* stride &+ begin : begin &* stride &+ column), stride: stride,
     transposed: transposed, count: count, width: width, to: to)
@@ -229,7 +237,7 @@ private func runTiles(
       }
       let row = tile % perPiece &* length / perPiece
       let rows = (tile % perPiece &+ 1) &* length / perPiece &- row
-      if !inPlace { packTileAcross(kind, scratch.source, column: row, count: count, width: rows, to: scratch.tile) }
+      if !inPlace { packTileAcross(kind, scratch.source, plan.pointee.elementsA, column: row, count: count, width: rows, to: scratch.tile) }
       for i in 0..<rows { scratch.rows[i] = run.pointee.target(part, row: piece &* length &+ row &+ i) }
       for panel in firstPanel..<endPanel {
         call.b = Source(scratch.panels + (panel &- firstPanel) &* positionBlock &* panelWidth)
@@ -253,6 +261,7 @@ private func locate(_ run: UnsafePointer<OuterRun>, _ piece: Int, _ begin: Int, 
   let depth = plan.pointee.depth
   let span = plan.pointee.span
   let stepX = plan.pointee.stepX
+  let elements = plan.pointee.elementsA
   let tapY = piece / plan.pointee.perKernelRow &* plan.pointee.dilationY &- plan.pointee.top
   let tapX = piece % plan.pointee.perKernelRow &* plan.pointee.dilationX &- plan.pointee.left
   // The columns whose piece lies wholly within a row of the image.
@@ -271,13 +280,13 @@ private func locate(_ run: UnsafePointer<OuterRun>, _ piece: Int, _ begin: Int, 
     if sourceY < 0 || sourceY >= plan.pointee.sourceHeight {
       for k in 0..<rest { scratch.source[i &+ k] = UnsafePointer(plan.pointee.zeros) }
     } else {
-      let row = run.pointee.a + (n &* plan.pointee.sourceHeight &+ sourceY) &* sourceWidth &* depth
+      let row = place(run.pointee.a, (n &* plan.pointee.sourceHeight &+ sourceY) &* sourceWidth &* depth, elements)
       for k in 0..<rest {
         let column = x &+ k
         let sourceX = column &* stepX &+ tapX
         scratch.source[i &+ k] =
           column >= firstInside && column < endInside
-          ? row + sourceX &* depth : edge(plan, row, sourceX, to: scratch.spans + (i &+ k) &* plan.pointee.pieceLength)
+          ? place(row, sourceX &* depth, elements) : edge(plan, row, sourceX, to: scratch.spans + (i &+ k) &* plan.pointee.pieceLength)
       }
     }
     i &+= rest
@@ -370,6 +379,7 @@ func prepareConvBackwardKernel(_ host: Host, _ desc: Desc, _ workspace: UnsafeMu
     pieceLength: spans ? s.kernelWidth &* s.channels : s.channels / s.groups, columns: s.outChannels / s.groups, groups: s.groups,
     workers: threads(host))
   plan.kind = op.kind
+  (plan.elementsA, plan.elementsB) = (op.read, op.written)
   plan.batch = s.batch
   plan.height = s.outHeight
   plan.width = s.outWidth

@@ -12,8 +12,8 @@ let packSlack = 16
 /// Works in blocks of four by four, the last group of rows first: where count is no multiple of four it writes up to three
 /// floats too many, which the next group, the next step or the next tile overwrites, or the slack takes.
 /// With stride > count the floats between are garbage.
-@inline(never) func packTransposed(
-  _ rows: UnsafePointer<Source>, count: Int, length: Int, stride: Int, to out: Target
+@inline(never) func packTransposed<E: Element>(
+  _ rows: UnsafePointer<UnsafePointer<E>>, count: Int, length: Int, stride: Int, to out: Target
 ) {
   let groups = (count &+ 3) / 4
   var k = 0
@@ -22,10 +22,10 @@ let packSlack = 16
     while g >= 0 {
       let i = g &* 4
       let last = count &- 1
-      let a = quad(rows[i] + k)
-      let b = quad(rows[i &+ 1 < count ? i &+ 1 : last] + k)
-      let c = quad(rows[i &+ 2 < count ? i &+ 2 : last] + k)
-      let d = quad(rows[i &+ 3 < count ? i &+ 3 : last] + k)
+      let a = E.loadFour(rows[i] + k)
+      let b = E.loadFour(rows[i &+ 1 < count ? i &+ 1 : last] + k)
+      let c = E.loadFour(rows[i &+ 2 < count ? i &+ 2 : last] + k)
+      let d = E.loadFour(rows[i &+ 3 < count ? i &+ 3 : last] + k)
       let to = out + (k &* stride &+ i)
       storeQuad(SIMD4(a[0], b[0], c[0], d[0]), to)
       storeQuad(SIMD4(a[1], b[1], c[1], d[1]), to + stride)
@@ -36,19 +36,18 @@ let packSlack = 16
     k &+= 4
   }
   while k < length {
-    for i in 0..<count { out[k &* stride &+ i] = rows[i][k] }
+    for i in 0..<count { out[k &* stride &+ i] = rows[i][k].float }
     k &+= 1
   }
 }
 
-@inline(__always) func quad(_ p: Source) -> SIMD4<Float> { UnsafeRawPointer(p).loadUnaligned(as: SIMD4<Float>.self) }
 @inline(__always) func storeQuad(_ v: SIMD4<Float>, _ p: Target) {
   UnsafeMutableRawPointer(p).storeBytes(of: v, as: SIMD4<Float>.self)
 }
 
 /// out[k*width + i] = rows[k][column + i] for i < width <= maxTileRows: a tile of A whose rows lie across.
-@inline(never) func packAcross(
-  _ rows: UnsafePointer<Source>, column: Int, count: Int, width: Int, to out: Target
+@inline(never) func packAcross<E: Element>(
+  _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
 ) {
   var to = out
   for k in 0..<count {

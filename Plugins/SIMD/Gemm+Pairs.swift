@@ -5,27 +5,46 @@ import CPluginSupport
 /// A tile of A from rows that run along the steps; see packTransposed.
 ///
 /// - Parameters:
-///   - rows: may be changed.
+///   - rows: of `elements`; may be changed.
 ///   - pairs: room for `count` rows of `pitch` pairs each, unless steps are floats.
 @inline(__always) func packTile(
-  _ kind: StepKind, _ rows: UnsafeMutablePointer<Source>, count: Int, length: Int, pairs: Target, pitch: Int, to out: Target
+  _ kind: StepKind, _ rows: UnsafeMutablePointer<Source>, _ elements: ElementKind, count: Int, length: Int, pairs: Target, pitch: Int,
+  to out: Target
 ) {
   if kind == .floats { return packTransposed(rows, count: count, length: length, stride: count, to: out) }
   #if XFER_ISA_AVX512BF16
-    for i in 0..<count {
-      roundToPairs(rows[i], length: length, to: pairs + i &* pitch)
-      rows[i] = Source(pairs + i &* pitch)
+    // Rows of bfloat16 are pairs already, unless one is left over at their end.
+    if elements == .floats || length & 1 == 1 {
+      for i in 0..<count {
+        let to = pairs + i &* pitch
+        if elements == .halves {
+          roundToPairs(rows[i], BFloat16.self, length: length, to: to)
+        } else {
+          roundToPairs(rows[i], Float.self, length: length, to: to)
+        }
+        rows[i] = Source(to)
+      }
     }
     packTransposed(rows, count: count, length: kind.steps(length), stride: count, to: out)
   #else
-    packTransposed(rows, count: count, length: length, stride: count, to: out)
+    if elements == .halves {
+      packTransposed(pointers(rows, BFloat16.self), count: count, length: length, stride: count, to: out)
+    } else {
+      packTransposed(rows, count: count, length: length, stride: count, to: out)
+    }
     if length & 1 == 1 { (out + length &* count).update(repeating: 0, count: count) }
   #endif
 }
 
+/// Pointers to rows as what these are made of.
+@inline(__always) private func pointers<E: Element>(_ rows: UnsafePointer<Source>, _: E.Type) -> UnsafePointer<UnsafePointer<E>> {
+  UnsafeRawPointer(rows).assumingMemoryBound(to: UnsafePointer<E>.self)
+}
+
 #if XFER_ISA_AVX512BF16
-  /// Writes whole registers: 8 pairs for every 16 floats begun.
-  @inline(never) private func roundToPairs(_ row: Source, length: Int, to out: Target) {
+  /// Writes whole registers: 8 pairs for every 16 elements begun.
+  @inline(never) private func roundToPairs<E: Element>(_ row: Source, _ type: E.Type, length: Int, to out: Target) {
+    let row = elements(row, type)
     var k = 0
     while k &+ lanes <= length {
       xfer_store_pairs(out + k / 2, load(row + k))
@@ -40,9 +59,20 @@ import CPluginSupport
 
 /// A tile of A whose rows lie across; see packAcross.
 @inline(__always) func packTileAcross(
-  _ kind: StepKind, _ rows: UnsafePointer<Source>, column: Int, count: Int, width: Int, to out: Target
+  _ kind: StepKind, _ rows: UnsafePointer<Source>, _ elements: ElementKind, column: Int, count: Int, width: Int, to out: Target
 ) {
-  if kind == .floats { return packAcross(rows, column: column, count: count, width: width, to: out) }
+  if elements == .halves {
+    packPairTileAcross(pointers(rows, BFloat16.self), column: column, count: count, width: width, to: out)
+  } else if kind == .floats {
+    packAcross(rows, column: column, count: count, width: width, to: out)
+  } else {
+    packPairTileAcross(rows, column: column, count: count, width: width, to: out)
+  }
+}
+
+@inline(__always) private func packPairTileAcross<E: Element>(
+  _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
+) {
   #if XFER_ISA_AVX512BF16
     packPairsAcross(rows, column: column, count: count, width: width, to: out)
   #else
@@ -52,15 +82,15 @@ import CPluginSupport
 }
 
 /// out[k/2*width + i] = the pair of rows[k][column + i] and rows[k+1][column + i]; width <= lanes.
-@inline(never) private func packPairsAcross(
-  _ rows: UnsafePointer<Source>, column: Int, count: Int, width: Int, to out: Target
+@inline(never) private func packPairsAcross<E: Element>(
+  _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
 ) {
   var to = out
   var k = 0
   while k < count {
     let even = load(rows[k] + column, first: width)
     let odd = k &+ 1 < count ? load(rows[k &+ 1] + column, first: width) : Vec.zero
-    storeVector(xfer_vec_pair(even, odd), to, first: width)
+    storeVector(E.pairs(even, odd), to, first: width)
     to += width
     k &+= 2
   }
@@ -78,7 +108,12 @@ import CPluginSupport
   }
 }
 
-@inline(never) private func packPairRows(_ b: Source, stride: Int, count: Int, width: Int, to out: Target) {
+/// `b` is of bfloat16: rows of its matrix, which is not turned.
+@inline(__always) func packPanelOfHalves(_ b: Source, stride: Int, count: Int, width: Int, to out: Target) {
+  packPairRows(elements(b, BFloat16.self), stride: stride, count: count, width: width, to: out)
+}
+
+@inline(never) private func packPairRows<E: Element>(_ b: UnsafePointer<E>, stride: Int, count: Int, width: Int, to out: Target) {
   let first = width < lanes ? width : lanes
   let second = width < panelWidth ? width &- first : lanes
   var to = out
@@ -89,8 +124,8 @@ import CPluginSupport
     let next = row + (hasNext ? stride : 0)
     let low = hasNext ? load(next, first: first) : Vec.zero
     let high = hasNext ? load(next + first, first: second) : Vec.zero
-    storeVector(xfer_vec_pair(load(row, first: first), low), to)
-    storeVector(xfer_vec_pair(load(row + first, first: second), high), to + lanes)
+    storeVector(E.pairs(load(row, first: first), low), to)
+    storeVector(E.pairs(load(row + first, first: second), high), to + lanes)
     to += panelWidth
     k &+= 2
   }

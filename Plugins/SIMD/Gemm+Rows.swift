@@ -54,6 +54,9 @@ struct RowGemm {
   var outWidth = 1
   var gridCount = 0
   var activation = xfer_activation()
+  /// What the source is made of, and what C and the residual are.
+  var read = ElementKind.floats
+  var written = ElementKind.floats
   /// Tiles packed at a time.
   var tilesPerBlock = 1
   /// In steps.
@@ -243,9 +246,10 @@ private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ end: Int, _ sc
     let outY = y &* grid.pointee.outStepY &+ grid.pointee.outY
     let outX = x &* grid.pointee.outStepX &+ grid.pointee.outX
     let at = ((n &* plan.pointee.outHeight &+ outY) &* plan.pointee.outWidth &+ outX) &* columns
-    scratch.rows[i] = run.pointee.output + at
-    if let residual = run.pointee.residual { scratch.residual[i] = Target(mutating: residual + at) }
-    scratch.image[i] = run.pointee.source + n &* plan.pointee.sourceHeight &* plan.pointee.sourceWidth &* plan.pointee.depth
+    scratch.rows[i] = place(run.pointee.output, at, plan.pointee.written)
+    if let residual = run.pointee.residual { scratch.residual[i] = Target(mutating: place(residual, at, plan.pointee.written)) }
+    scratch.image[i] = place(
+      run.pointee.source, n &* plan.pointee.sourceHeight &* plan.pointee.sourceWidth &* plan.pointee.depth, plan.pointee.read)
     scratch.y[i] = y &* grid.pointee.stepY
     scratch.x[i] = x &* grid.pointee.stepX
     x &+= 1
@@ -285,7 +289,7 @@ private func packBlock(
         gather(run, piece, begin, rows, scratch)
       }
       packTile(
-        kind, scratch.source, count: rows, length: piece.pointee.length, pairs: scratch.pairs,
+        kind, scratch.source, plan.pointee.depthwise == nil ? plan.pointee.read : .floats, count: rows, length: piece.pointee.length, pairs: scratch.pairs,
         pitch: pairPitch(plan.pointee.longestPiece), to: to)
       to += rows &* piece.pointee.steps &* kind.wordsOfA
     }
@@ -302,13 +306,14 @@ private func packBlock(
   let width = plan.pointee.sourceWidth
   let depth = plan.pointee.depth
   let span = plan.pointee.span
+  let read = plan.pointee.read
   for i in 0..<rows {
     let y = scratch.y[begin &+ i] &+ piece.pointee.y
     let x = scratch.x[begin &+ i] &+ piece.pointee.x
     if y < 0 || y >= height || x >= width || x &+ span <= 0 {
       scratch.source[i] = UnsafePointer(plan.pointee.zeros)
     } else if x >= 0 && x &+ span <= width {
-      scratch.source[i] = scratch.image[begin &+ i] + ((y &* width &+ x) &* depth &+ piece.pointee.begin)
+      scratch.source[i] = place(scratch.image[begin &+ i], (y &* width &+ x) &* depth &+ piece.pointee.begin, read)
     } else {
       // A span across the edge of the image is put together with its zeros.
       let to = scratch.spans + i &* plan.pointee.longestPiece
@@ -333,9 +338,12 @@ private func convolve(
   while i < rows {
     let x = scratch.x[begin &+ i]
     let count = width &- x < rows &- i ? width &- x : rows &- i
-    run.pointee.plan.pointee.depthwise.unsafelyUnwrapped.convolve(
-      scratch.image[begin &+ i], window, run.pointee.windowBias, row: scratch.y[begin &+ i], from: x, to: x &+ count,
-      channels: piece.pointee.begin, length, scratch.spans + i &* length, scratch.taps)
+    @inline(__always) func convolve<E: Element>(_ type: E.Type) {
+      run.pointee.plan.pointee.depthwise.unsafelyUnwrapped.convolve(
+        elements(scratch.image[begin &+ i], type), window, run.pointee.windowBias, row: scratch.y[begin &+ i], from: x, to: x &+ count,
+        channels: piece.pointee.begin, length, scratch.spans + i &* length, scratch.taps)
+    }
+    if run.pointee.plan.pointee.read == .halves { convolve(BFloat16.self) } else { convolve(Float.self) }
     i &+= count
   }
   for i in 0..<rows { scratch.source[i] = Source(scratch.spans + i &* length) }
@@ -351,6 +359,7 @@ private func runBlock(
   let base = firstRow(grid, firstTile)
   let activation = plan.pointee.activation
   var epilogue = Epilogue()
+  epilogue.elements = plan.pointee.written
   epilogue.accumulates = block > 0
   if isLast {
     epilogue.bias = run.pointee.bias
@@ -363,8 +372,10 @@ private func runBlock(
     c: scratch.rows, column: 0, residual: nil, epilogue: epilogue, pairs: plan.pointee.kind == .pairs)
   let activates = isLast && !isClamp(activation) && activation.kind != Int32(XFER_ACTIVATION_LINEAR)
   // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
-  let next = scratch.image[0] + ((scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ maxTileRows) &* plan.pointee.depth)
-  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? maxTileRows &* plan.pointee.depth / 16 : 0
+  let read = plan.pointee.read
+  let next = place(
+    scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ maxTileRows) &* plan.pointee.depth, read)
+  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? maxTileRows &* plan.pointee.depth &<< read.shift / 64 : 0
   for panel in firstPanel..<endPanel {
     let part = panel &- firstPanel
     for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {
@@ -393,5 +404,9 @@ private func clear(_ run: UnsafePointer<RowRun>, _ rows: Int, _ firstPanel: Int,
   let columns = run.pointee.plan.pointee.columns
   let begin = firstPanel &* panelWidth
   let end = endPanel &* panelWidth < columns ? endPanel &* panelWidth : columns
-  for i in 0..<rows { (scratch.rows[i] + begin).update(repeating: 0, count: end &- begin) }
+  let shift = run.pointee.plan.pointee.written.shift
+  for i in 0..<rows {
+    (UnsafeMutableRawPointer(scratch.rows[i]) + begin &<< shift).initializeMemory(
+      as: UInt8.self, repeating: 0, count: (end &- begin) &<< shift)
+  }
 }

@@ -7,8 +7,8 @@ protocol TileRow {
   associatedtype Columns
   associatedtype Factors: Product
   static func columns(_ p: Source) -> Columns
-  /// As many floats as the row has columns.
-  static func floats(_ p: Source) -> Columns
+  /// As many elements as the row has columns.
+  static func elements<E: Element>(_ p: UnsafePointer<E>) -> Columns
   /// Of a step that holds two: the second.
   static func oddColumns(_ p: Source) -> Columns
   init()
@@ -16,13 +16,13 @@ protocol TileRow {
   mutating func add(_ b: Columns)
   mutating func clamp(_ low: Vec, _ high: Vec)
   static func prefetch(_ c: Target)
-  func store(_ c: Target)
+  func store<E: Element>(_ c: UnsafeMutablePointer<E>)
 }
 
 struct Row1<Factors: Product>: TileRow {
   var c0 = Vec.zero
   @inline(__always) static func columns(_ p: Source) -> Vec { Factors.even(load(p)) }
-  @inline(__always) static func floats(_ p: Source) -> Vec { load(p) }
+  @inline(__always) static func elements<E: Element>(_ p: UnsafePointer<E>) -> Vec { load(p) }
   @inline(__always) static func oddColumns(_ p: Source) -> Vec { Factors.odd(load(p)) }
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Float, _ b: Vec) {
@@ -31,14 +31,14 @@ struct Row1<Factors: Product>: TileRow {
   @inline(__always) mutating func add(_ b: Vec) { c0 += b }
   @inline(__always) mutating func clamp(_ low: Vec, _ high: Vec) { c0 = clamped(c0, low, high) }
   @inline(__always) static func prefetch(_ c: Target) { xfer_prefetch_write(c) }
-  @inline(__always) func store(_ c: Target) { storeVector(c0, c) }
+  @inline(__always) func store<E: Element>(_ c: UnsafeMutablePointer<E>) { storeVector(c0, c) }
 }
 
 struct Row2<Factors: Product>: TileRow {
   var c0 = Vec.zero
   var c1 = Vec.zero
   @inline(__always) static func columns(_ p: Source) -> (Vec, Vec) { (Factors.even(load(p)), Factors.even(load(p + lanes))) }
-  @inline(__always) static func floats(_ p: Source) -> (Vec, Vec) { (load(p), load(p + lanes)) }
+  @inline(__always) static func elements<E: Element>(_ p: UnsafePointer<E>) -> (Vec, Vec) { (load(p), load(p + lanes)) }
   @inline(__always) static func oddColumns(_ p: Source) -> (Vec, Vec) { (Factors.odd(load(p)), Factors.odd(load(p + lanes))) }
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Float, _ b: (Vec, Vec)) {
@@ -58,7 +58,7 @@ struct Row2<Factors: Product>: TileRow {
     xfer_prefetch_write(c)
     xfer_prefetch_write(c + (2 &* lanes &- 1))
   }
-  @inline(__always) func store(_ c: Target) {
+  @inline(__always) func store<E: Element>(_ c: UnsafeMutablePointer<E>) {
     storeVector(c0, c)
     storeVector(c1, c + lanes)
   }
@@ -70,11 +70,11 @@ protocol TileRows {
   static var count: Int { get }
   init()
   mutating func multiplyAdd(_ a: Source, _ b: Row.Columns)
-  mutating func addEach(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int)
+  mutating func addEach<E: Element>(_: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int)
   mutating func addAll(_ b: Row.Columns)
   mutating func clamp(_ low: Vec, _ high: Vec)
   static func prefetch(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int)
-  func store(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int)
+  func store<E: Element>(_: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int)
 }
 
 struct One<Row: TileRow>: TileRows {
@@ -82,15 +82,17 @@ struct One<Row: TileRow>: TileRows {
   @inline(__always) static var count: Int { 1 }
   @inline(__always) init() {}
   @inline(__always) mutating func multiplyAdd(_ a: Source, _ b: Row.Columns) { r.multiplyAdd(a.pointee, b) }
-  @inline(__always) mutating func addEach(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
-    r.add(Row.floats(Source(rows[row] + column)))
+  @inline(__always) mutating func addEach<E: Element>(_ type: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
+    r.add(Row.elements(elements(Source(rows[row]), type) + column))
   }
   @inline(__always) mutating func addAll(_ b: Row.Columns) { r.add(b) }
   @inline(__always) mutating func clamp(_ low: Vec, _ high: Vec) { r.clamp(low, high) }
   @inline(__always) static func prefetch(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
     Row.prefetch(rows[row] + column)
   }
-  @inline(__always) func store(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) { r.store(rows[row] + column) }
+  @inline(__always) func store<E: Element>(_ type: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
+    r.store(elements(rows[row], type) + column)
+  }
 }
 
 struct Stack<Top: TileRows, Bottom: TileRows>: TileRows where Top.Row == Bottom.Row {
@@ -103,9 +105,9 @@ struct Stack<Top: TileRows, Bottom: TileRows>: TileRows where Top.Row == Bottom.
     top.multiplyAdd(a, b)
     bottom.multiplyAdd(a + Top.count, b)
   }
-  @inline(__always) mutating func addEach(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
-    top.addEach(rows, row, column)
-    bottom.addEach(rows, row &+ Top.count, column)
+  @inline(__always) mutating func addEach<E: Element>(_ type: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
+    top.addEach(type, rows, row, column)
+    bottom.addEach(type, rows, row &+ Top.count, column)
   }
   @inline(__always) mutating func addAll(_ b: Row.Columns) {
     top.addAll(b)
@@ -119,9 +121,9 @@ struct Stack<Top: TileRows, Bottom: TileRows>: TileRows where Top.Row == Bottom.
     Top.prefetch(rows, row, column)
     Bottom.prefetch(rows, row &+ Top.count, column)
   }
-  @inline(__always) func store(_ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
-    top.store(rows, row, column)
-    bottom.store(rows, row &+ Top.count, column)
+  @inline(__always) func store<E: Element>(_ type: E.Type, _ rows: UnsafePointer<Target>, _ row: Int, _ column: Int) {
+    top.store(type, rows, row, column)
+    bottom.store(type, rows, row &+ Top.count, column)
   }
 }
 

@@ -56,6 +56,21 @@ func handle<Payload>(_ payload: UnsafeMutablePointer<Payload>) -> OpaquePointer 
   p.unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
 }
 
+/// A tensor's memory as what it is made of. Runs hold every tensor as one of floats, since a C function that a loop calls cannot be generic.
+@inline(__always) func elements<E: Element>(_ p: Source, _: E.Type) -> UnsafePointer<E> {
+  UnsafeRawPointer(p).assumingMemoryBound(to: E.self)
+}
+@inline(__always) func elements<E: Element>(_ p: Target, _: E.Type) -> UnsafeMutablePointer<E> {
+  UnsafeMutableRawPointer(p).assumingMemoryBound(to: E.self)
+}
+/// Where element `n` of a tensor is held so is.
+@inline(__always) func place(_ p: Source, _ n: Int, _ kind: ElementKind) -> Source {
+  (UnsafeRawPointer(p) + n &<< kind.shift).assumingMemoryBound(to: Float.self)
+}
+@inline(__always) func place(_ p: Target, _ n: Int, _ kind: ElementKind) -> Target {
+  (UnsafeMutableRawPointer(p) + n &<< kind.shift).assumingMemoryBound(to: Float.self)
+}
+
 func fail(_ host: Host, _ status: xfer_status, _ message: StaticString) -> xfer_status {
   host.pointee.set_error?(host, UnsafeRawPointer(message.utf8Start).assumingMemoryBound(to: CChar.self))
   return status

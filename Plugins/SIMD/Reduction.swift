@@ -17,6 +17,8 @@ struct Reduction {
   var inner = 1
   var parts = 1
   var epsilon: Float = 0
+  /// Of x and dy.
+  var elements = ElementKind.floats
   /// Vectors of `inner` a part leaves behind.
   var results: Int { op == XFER_OP_REDUCE ? 1 : 2 }
 }
@@ -49,7 +51,9 @@ private let runReduction: Run = { kernel, inputs, outputs, workspace in
   let grain = plan.parts > 1 ? 1 : ceilDivide(elementGrain, plan.n &* plan.inner)
   parallel(host, count: plan.outer &* plan.parts, grain: grain, &run) { context, begin, end, _ in
     let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: ReductionRun.self))
-    for task in begin..<end { reducePart(run, Int(task)) }
+    for task in begin..<end {
+      if run.pointee.plan.elements == .halves { reducePart(run, BFloat16.self, Int(task)) } else { reducePart(run, Float.self, Int(task)) }
+    }
   }
   let outerGrain = ceilDivide(elementGrain, plan.parts &* plan.inner)
   parallel(host, count: plan.outer, grain: outerGrain, &run) { context, begin, end, _ in
@@ -59,8 +63,9 @@ private let runReduction: Run = { kernel, inputs, outputs, workspace in
   return XFER_OK
 }
 
-private func reducePart(_ run: UnsafePointer<ReductionRun>, _ task: Int) {
+private func reducePart<E: Element>(_ run: UnsafePointer<ReductionRun>, _ type: E.Type, _ task: Int) {
   let r = run.pointee
+  let (x, dy) = (elements(r.x, type), elements(r.dy, type))
   let inner = r.plan.inner
   let rows = r.rows(task % r.plan.parts)
   let base = r.plan.n &* (task / r.plan.parts)
@@ -68,11 +73,11 @@ private func reducePart(_ run: UnsafePointer<ReductionRun>, _ task: Int) {
   var begin = rows.first
   while begin < rows.end {
     let count = rows.end &- begin < blockRows ? rows.end &- begin : blockRows
-    let from = r.x + (base &+ begin) &* inner
+    let from = x + (base &+ begin) &* inner
     let done = begin &- rows.first
     switch r.plan.op {
-    case XFER_OP_MOMENTS: momentBlock(from, r.x, count, inner, done, to)
-    case XFER_OP_BATCHNORM_BACKWARD_REDUCE: gradientBlock(from, r.dy + (base &+ begin) &* inner, r.mean, count, inner, done, to)
+    case XFER_OP_MOMENTS: momentBlock(from, x, count, inner, done, to)
+    case XFER_OP_BATCHNORM_BACKWARD_REDUCE: gradientBlock(from, dy + (base &+ begin) &* inner, r.mean, count, inner, done, to)
     default: reduceBlock(r.plan.kind == XFER_REDUCE_MAX, from, count, inner, done, to)
     }
     begin &+= count
@@ -82,18 +87,22 @@ private func reducePart(_ run: UnsafePointer<ReductionRun>, _ task: Int) {
 /// Calls `body` for each register of a row: where it begins and how many floats of it count.
 @inline(__always) private func eachRegister(_ inner: Int, _ body: (_ c: Int, _ n: Int) -> Void) {
   var c = 0
-  while c < inner {
-    body(c, inner &- c < lanes ? inner &- c : lanes)
+  // Whole registers are a loop of their own, compiled for a known number.
+  while c &+ lanes <= inner {
+    body(c, lanes)
     c &+= lanes
   }
+  if c < inner { body(c, inner &- c) }
 }
 
-@inline(__always) private func get(_ p: Source, _ n: Int) -> Vec { n == lanes ? load(p) : load(p, first: n) }
+@inline(__always) private func get<E: Element>(_ p: UnsafePointer<E>, _ n: Int) -> Vec { n == lanes ? load(p) : load(p, first: n) }
 @inline(__always) private func put(_ v: Vec, _ p: Target, _ n: Int) {
   if n == lanes { storeVector(v, p) } else { storeVector(v, p, first: n) }
 }
 
-@inline(never) private func reduceBlock(_ isMax: Bool, _ x: Source, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target) {
+@inline(never) private func reduceBlock<E: Element>(
+  _ isMax: Bool, _ x: UnsafePointer<E>, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target
+) {
   eachRegister(inner) { c, n in
     var p = x + c
     var sum = get(p, n)
@@ -117,7 +126,9 @@ private func reducePart(_ run: UnsafePointer<ReductionRun>, _ task: Int) {
 /// Mean and sum of squared distances of a block, joined to those of the `done` rows before (Chan, Golub, LeVeque 1979): one
 /// pass over memory, the second over the block is in cache, and nothing cancels. Means are kept as distances from `origin`, the
 /// first row of all: a mean far from zero does not cost the digits of the variance.
-@inline(never) private func momentBlock(_ x: Source, _ origin: Source, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target) {
+@inline(never) private func momentBlock<E: Element>(
+  _ x: UnsafePointer<E>, _ origin: UnsafePointer<E>, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target
+) {
   let inverse = splat(1 / Float(rows))
   eachRegister(inner) { c, n in
     let start = get(origin + c, n)
@@ -154,8 +165,8 @@ private func reducePart(_ run: UnsafePointer<ReductionRun>, _ task: Int) {
 }
 
 /// Sums of dy*(x-mean) and of dy.
-@inline(never) private func gradientBlock(
-  _ x: Source, _ dy: Source, _ mean: Source, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target
+@inline(never) private func gradientBlock<E: Element>(
+  _ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ mean: Source, _ rows: Int, _ inner: Int, _ done: Int, _ to: Target
 ) {
   eachRegister(inner) { c, n in
     let center = get(mean + c, n)
@@ -207,7 +218,7 @@ private func combineParts(_ run: UnsafePointer<ReductionRun>, _ outer: Int) {
     }
     switch r.plan.op {
     case XFER_OP_MOMENTS:
-      a += get(r.x + c, n)
+      a += r.plan.elements == .halves ? get(elements(r.x, BFloat16.self) + c, n) : get(r.x + c, n)
       b *= splat(1 / Float(r.plan.n))
     case XFER_OP_BATCHNORM_BACKWARD_REDUCE: a /= xfer_vec_sqrt(get(r.variance + c, n) + splat(r.plan.epsilon))
     default: if r.plan.kind == XFER_REDUCE_MEAN { a /= splat(Float(r.plan.n)) }
@@ -219,8 +230,11 @@ private func combineParts(_ run: UnsafePointer<ReductionRun>, _ outer: Int) {
 
 func reductionPlan(_ desc: Desc) -> Reduction? {
   let d = desc.pointee
-  guard d.n_inputs >= 1, d.n_outputs >= 1, d.inputs != nil, d.outputs != nil, d.allFloats else { return nil }
+  guard d.n_inputs >= 1, d.n_outputs >= 1, d.inputs != nil, d.outputs != nil,
+    let elements = d.elements(inputs: Int(d.op) == XFER_OP_BATCHNORM_BACKWARD_REDUCE ? 2 : 1, output: false)
+  else { return nil }
   var plan = Reduction(op: Int(d.op))
+  plan.elements = elements
   let x = d.input(0)
   switch plan.op {
   case XFER_OP_REDUCE:

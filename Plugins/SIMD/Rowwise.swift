@@ -11,6 +11,8 @@ struct Rowwise {
   var hasShift = false
   var activation = xfer_activation()
   var epsilon: Float = 0
+  /// Of x, dy and the result.
+  var elements = ElementKind.floats
 }
 
 private struct RowwiseRun {
@@ -36,25 +38,31 @@ private let runRowwise: Run = { kernel, inputs, outputs, workspace in
   }
   let grain = ceilDivide(elementGrain, plan.inner)
   parallel(KernelHead.of(kernel).host, count: plan.n, grain: grain, &run) { context, begin, end, _ in
-    runRows(UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self)), Int(begin), Int(end))
+    let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self))
+    if run.pointee.plan.elements == .halves {
+      runRows(run, BFloat16.self, Int(begin), Int(end))
+    } else {
+      runRows(run, Float.self, Int(begin), Int(end))
+    }
   }
   return XFER_OK
 }
 
-private func runRows(_ run: UnsafePointer<RowwiseRun>, _ begin: Int, _ end: Int) {
+private func runRows<E: Element>(_ run: UnsafePointer<RowwiseRun>, _ type: E.Type, _ begin: Int, _ end: Int) {
   let r = run.pointee
   let inner = r.plan.inner
+  let (x, y) = (elements(r.x, type), elements(r.y, type))
   for row in begin..<end {
     let at = row &* inner
     if r.plan.op == XFER_OP_SCALE_SHIFT {
-      scaleRow(run, r.x + at, r.y + at)
+      scaleRow(run, x + at, y + at)
     } else {
-      normalizeRow(r.x + at, r.b.unsafelyUnwrapped + at, r.a, r.y + at, inner)
+      normalizeRow(x + at, elements(r.b.unsafelyUnwrapped, type) + at, r.a, y + at, inner)
     }
   }
 }
 
-@inline(never) private func scaleRow(_ run: UnsafePointer<RowwiseRun>, _ x: Source, _ y: Target) {
+@inline(never) private func scaleRow<E: Element>(_ run: UnsafePointer<RowwiseRun>, _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>) {
   let r = run.pointee
   let count = r.plan.inner
   let clamps = isClamp(r.plan.activation)
@@ -91,7 +99,9 @@ private func normalizeCoefficients(_ plan: Rowwise, _ inputs: Inputs, _ to: Targ
   }
 }
 
-@inline(never) private func normalizeRow(_ x: Source, _ dy: Source, _ k: Source, _ dx: Target, _ count: Int) {
+@inline(never) private func normalizeRow<E: Element>(
+  _ x: UnsafePointer<E>, _ dy: UnsafePointer<E>, _ k: Source, _ dx: UnsafeMutablePointer<E>, _ count: Int
+) {
   @inline(__always) func one(_ x: Vec, _ dy: Vec, _ mean: Vec, _ slope: Vec, _ shift: Vec, _ scale: Vec) -> Vec {
     scale * fusedMultiplyAdd(dy - shift, mean - x, slope)
   }
@@ -113,8 +123,11 @@ private func normalizeCoefficients(_ plan: Rowwise, _ inputs: Inputs, _ to: Targ
 
 func rowwisePlan(_ desc: Desc) -> Rowwise? {
   let d = desc.pointee
-  guard d.n_inputs >= 1, d.n_outputs == 1, d.inputs != nil, d.outputs != nil, d.allFloats else { return nil }
+  guard d.n_inputs >= 1, d.n_outputs == 1, d.inputs != nil, d.outputs != nil,
+    let elements = d.elements(inputs: Int(d.op) == XFER_OP_SCALE_SHIFT ? 1 : 2)
+  else { return nil }
   var plan = Rowwise(op: Int(d.op))
+  plan.elements = elements
   let y = d.output(0)
   let x = d.input(0)
   func isVector(_ i: Int) -> Bool { d.input(i).isVector(y.last) }
@@ -125,6 +138,8 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
       let a = d.attributes(xfer_activation_attributes.self)?.pointee, isKnown(a.activation)
     else { return nil }
     plan.activation = a.activation
+    // What goes over the result a second time would round twice.
+    guard elements == .floats || a.activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(a.activation) else { return nil }
   case XFER_OP_BATCHNORM_BACKWARD_INPUT:
     guard d.has(7, 1), x.isSame(y), d.input(1).isSame(y), let a = d.attributes(xfer_normalize_attributes.self)?.pointee else { return nil }
     for i in 2..<7 where !isVector(i) { return nil }

@@ -8,11 +8,11 @@ struct SeparableHalf {
   var rectifiesInput: Bool
 
   /// Pixels [from, to) of a row of the half's output; see depthwiseRow.
-  @inline(never) func convolve(
-    _ image: Source, _ window: Source, _ bias: Source?, row: Int, from begin: Int, to end: Int, channels first: Int, _ count: Int,
+  @inline(never) func convolve<E: Element>(
+    _ image: UnsafePointer<E>, _ window: Source, _ bias: Source?, row: Int, from begin: Int, to end: Int, channels first: Int, _ count: Int,
     _ y: Target, _ pointers: UnsafeMutablePointer<Source>
   ) {
-    let epilogue = PixelEpilogue(
+    let epilogue = PixelEpilogue<Float>(
       bias: bias.map { $0 + first }, residual: nil, clamps: isClamp(plan.activation), high: plan.activation.max_value)
     withUnsafePointer(to: plan) { plan in
       if rectifiesInput {
@@ -42,12 +42,15 @@ struct SeparableOp {
   var outputs: Int
   var kind: StepKind
   var attributes: xfer_separable_conv_attributes
+  /// What x is made of, and what y and the residual are.
+  var read: ElementKind
+  var written: ElementKind
 
   init?(_ desc: Desc) {
     guard let a = desc.pointee.attributes(xfer_separable_conv_attributes.self)?.pointee else { return nil }
     let extras = (a.has_depthwise_bias != 0 ? 1 : 0) + (a.has_bias != 0 ? 1 : 0) + (a.has_residual != 0 ? 1 : 0)
     let d = desc.pointee
-    guard d.has(3 + extras, 1), d.allFloats, d.output(0).rank == 4, d.input(2).rank == 4 else { return nil }
+    guard d.has(3 + extras, 1), d.areImages(a.has_residual != 0), d.output(0).rank == 4, d.input(2).rank == 4 else { return nil }
     var middle = d.output(0)
     middle.dims.3 = d.input(0).dims.3
     let conv = xfer_conv_attributes(
@@ -76,6 +79,12 @@ struct SeparableOp {
     shape = s
     kind = d.steps
     attributes = a
+    (read, written) = (d.input(0).elements, d.output(0).elements)
+    guard (read == .floats && written == .floats) || kind == .pairs else { return nil }
+    let activation = a.activation
+    guard written == .floats
+      || (kind.steps(s.channels) <= longestStepBlock && (activation.kind == linear || isClamp(activation)))
+    else { return nil }
     half = SeparableHalf(plan: Depthwise(s, a.depthwise_activation), rectifiesInput: input.kind != linear)
   }
 
@@ -96,6 +105,7 @@ func prepareSeparable(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePoin
   gemm.outWidth = s.outWidth
   gemm.activation = op.attributes.activation
   gemm.depthwise = op.half
+  (gemm.read, gemm.written) = (op.read, op.written)
   let workers = threads(host)
   let kernel = RowKernel(
     gemm: gemm, depth: s.channels, taps: 1, transposed: false, isPacked: desc.pointee.isPacked(2),

@@ -5,6 +5,8 @@ import CXfer
 
 extension xfer_tensor_desc {
   var isFloat: Bool { dtype == XFER_F32 }
+  var isHalf: Bool { dtype == XFER_BF16 }
+  var elements: ElementKind { isHalf ? .halves : .floats }
   var count: Int {
     var n = 1
     for i in 0..<Int(rank) { n &*= self[i] }
@@ -49,10 +51,48 @@ extension xfer_op_desc {
     for i in 0..<Int(n_outputs) where !outputs[i].isFloat || outputs[i].count <= 0 { return false }
     return true
   }
+  /// What the tensors an op goes over are made of: all of the first `inputs` inputs and, with `output`, the first output alike. Every
+  /// other tensor is of floats. nil where that is not so or one is empty.
+  func elements(inputs count: Int, output: Bool = true) -> ElementKind? {
+    let kind: ElementKind = inputs[0].isHalf ? .halves : .floats
+    for i in 0..<Int(n_inputs) {
+      let fits = i < count ? inputs[i].dtype == inputs[0].dtype : inputs[i].isFloat
+      if !fits || inputs[i].count <= 0 { return nil }
+    }
+    for i in 0..<Int(n_outputs) {
+      let fits = output && i == 0 ? outputs[i].dtype == inputs[0].dtype : outputs[i].isFloat
+      if !fits || outputs[i].count <= 0 { return nil }
+    }
+    return inputs[0].isHalf || inputs[0].isFloat ? kind : nil
+  }
+  /// Of a convolution's description: images are of floats or of bfloat16, the residual is of what the result is of, everything else of
+  /// floats; none is empty.
+  func areImages(_ hasResidual: Bool) -> Bool {
+    for i in 0..<Int(n_inputs) {
+      let x = inputs[i]
+      if x.count <= 0 { return false }
+      let isResidual = hasResidual && i == Int(n_inputs) - 1
+      let fits = isResidual ? x.dtype == outputs[0].dtype : x.isFloat || (x.isHalf && (i == 0 || isGradientOfKernel && i == 1))
+      if !fits { return false }
+    }
+    return outputs[0].count > 0 && (outputs[0].isFloat || (outputs[0].isHalf && !isGradientOfKernel))
+  }
+  var isGradientOfKernel: Bool {
+    op == Int32(XFER_OP_CONV2D_BACKWARD_KERNEL) || op == Int32(XFER_OP_DEPTHWISE_CONV2D_BACKWARD_KERNEL)
+  }
   func attributes<T>(_: T.Type) -> UnsafePointer<T>? {
     attributes?.assumingMemoryBound(to: T.self)
   }
   func isPacked(_ input: Int) -> Bool { packed_inputs >> UInt64(input) & 1 != 0 }
+}
+
+/// What tensors between layers are made of: see `Element`.
+enum ElementKind {
+  case floats
+  case halves
+
+  /// Bytes of an element, as a shift.
+  @inline(__always) var shift: Int { self == .halves ? 1 : 2 }
 }
 
 /// A convolution's numbers. x is the image on the input side of the forward op, y on its output side.

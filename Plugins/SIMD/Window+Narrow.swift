@@ -29,7 +29,7 @@ protocol NarrowPixels {
   init()
   mutating func read(_ a: Source, pitch: Int, first n: Int)
   mutating func multiplyAdd(_ index: UnsafePointer<Int32>, _ b: Vec)
-  func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue)
+  func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue<Float>)
 }
 
 struct NarrowPixel: NarrowPixels {
@@ -41,7 +41,7 @@ struct NarrowPixel: NarrowPixels {
   @inline(__always) mutating func multiplyAdd(_ index: UnsafePointer<Int32>, _ b: Vec) {
     sum = fusedMultiplyAdd(sum, xfer_vec_permute(x, index), b)
   }
-  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue) { epilogue.finish(sum, first: n, y) }
+  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue<Float>) { epilogue.finish(sum, first: n, y) }
 }
 
 struct NarrowStack<Left: NarrowPixels, Right: NarrowPixels>: NarrowPixels {
@@ -57,7 +57,7 @@ struct NarrowStack<Left: NarrowPixels, Right: NarrowPixels>: NarrowPixels {
     left.multiplyAdd(index, b)
     right.multiplyAdd(index, b)
   }
-  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue) {
+  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue<Float>) {
     left.finish(y, pitch: pitch, first: n, epilogue)
     var beyond = epilogue
     beyond.residual = epilogue.residual.map { $0 + Left.count &* pitch }
@@ -91,7 +91,7 @@ struct NarrowCall {
   var outPitch: Int
   /// Columns of a pixel that are written.
   var columns: Int
-  var epilogue: PixelEpilogue
+  var epilogue: PixelEpilogue<Float>
 }
 
 @inline(never) private func runNarrow<T: NarrowPixels>(_ type: T.Type, _ call: UnsafePointer<NarrowCall>) {

@@ -77,6 +77,8 @@ struct Case {
   var tolerance: Tolerance
   /// XFER_PRECISION_*.
   var precision = Int32(XFER_PRECISION_FLOAT32)
+  /// Some tensors are of bfloat16, which the reference takes as floats.
+  var hasHalves = false
   /// Attributes without an activation, for the run on absolute values.
   var linearAttributes: [UInt8]?
   /// Inputs a plan would hold constant: the weights.

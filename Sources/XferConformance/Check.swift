@@ -45,13 +45,14 @@ public func checkBackend(
       var description = ""
       do throws(Failure) {
         let made = try makeCase(op, &random, reference: reference)
-        let test = random.chance(30) ? made.inBFloat16() : made
+        let test = try variation(of: made, runner, &random)
         description = test.description
         guard try isSupported(test, runner) else {
           entry.declined += 1
           continue
         }
         entry.cases += 1
+        if test.hasHalves { entry.halves += 1 }
         entry.worst = max(entry.worst, try check(test, runner, reference, options))
       } catch {
         entry.failures.append("round \(round): \(description): \(error.reason)")
@@ -63,6 +64,13 @@ public func checkBackend(
     for entry in checkGradients(runner, seed: seed, rounds: max(1, rounds / 4), options) { report.entries.append(entry) }
   }
   return report
+}
+
+/// A case as it is run: in float, its factors rounded to bfloat16, or with images of bfloat16 where the backend takes these.
+func variation(of made: Case, _ runner: Runner, _ random: inout Random) throws(Failure) -> Case {
+  let rounded = random.chance(30) ? made.inBFloat16() : made
+  guard random.chance(30), let halves = made.inHalves(&random), try isSupported(halves, runner) else { return rounded }
+  return halves
 }
 
 func isSupported(_ test: Case, _ runner: Runner) throws(Failure) -> Bool {

@@ -8,10 +8,11 @@ struct Expectation {
 
   init(_ test: Case, reference: Runner) throws(Failure) {
     self.test = test
-    results = try reference.run(test)
+    let plain = test.widened
+    results = try reference.run(plain)
     var magnitudes: [[Float]] = []
     if test.tolerance.magnitude > 0 {
-      var absolute = test
+      var absolute = plain
       absolute.attributes = test.linearAttributes ?? test.attributes
       for i in absolute.inputs.indices where absolute.inputs[i].desc.dtype == XFER_F32 {
         absolute.inputs[i].floats = absolute.inputs[i].floats.map(\.magnitude)
@@ -26,10 +27,16 @@ struct Expectation {
     var worst = 0.0
     for (output, desc) in test.outputs.enumerated() where got[output] != results[output] {
       for i in 0..<desc.elementCount {
-        if same(got[output], results[output], i, desc) { continue }
-        let wanted = element(results[output], i, desc.dtype)
-        let value = element(got[output], i, desc.dtype)
+        let isHalf = test.hasHalves && desc.dtype == XFER_BF16
+        if !isHalf && same(got[output], results[output], i, desc) { continue }
+        let wanted = element(results[output], i, isHalf ? XFER_F32 : desc.dtype)
+        let value = isHalf ? number(got[output], i) : element(got[output], i, desc.dtype)
+        if value == wanted || value.isNaN && wanted.isNaN { continue }
+        // Nothing lies between the largest bfloat16 and infinity.
+        if isHalf, value.isInfinite, wanted * value > 0, wanted.magnitude > largestHalf { continue }
         var allowed = test.tolerance.relative * wanted.magnitude + test.tolerance.absolute
+        // Half a step of eight bits, of numbers that are not denormal.
+        if isHalf { allowed += 0x1p-8 * wanted.magnitude + 0x1p-126 }
         if test.tolerance.magnitude > 0 { allowed += test.tolerance.magnitude * Double(magnitudes[output][i]) }
         let error = (value - wanted).magnitude
         guard error <= allowed else {
@@ -41,6 +48,13 @@ struct Expectation {
     }
     return worst
   }
+}
+
+private let largestHalf = 0x1.FEp127
+
+/// An element of bfloat16.
+private func number(_ bytes: [UInt8], _ i: Int) -> Double {
+  bytes.withUnsafeBytes { Double(fromBFloat16($0.loadUnaligned(fromByteOffset: i * 2, as: UInt16.self))) }
 }
 
 /// Equal bits, or NaN of any bits on both sides.

@@ -5,6 +5,8 @@ public struct ConformanceReport: Sendable {
     public let name: String
     /// Random cases the backend was compared on.
     public internal(set) var cases = 0
+    /// Those among them that had tensors of bfloat16.
+    public internal(set) var halves = 0
     /// Random cases the backend declined by `supports`.
     public internal(set) var declined = 0
     /// The largest error seen, in units of what is tolerated: at most 1 in a passing run.
@@ -32,7 +34,8 @@ public struct ConformanceReport: Sendable {
       let verdict = entry.failures.isEmpty ? (entry.cases == 0 ? "not supported" : "ok") : "FAILED"
       let name = entry.name + String(repeating: " ", count: max(1, 60 - entry.name.count))
       let declined = entry.declined > 0 && entry.cases > 0 ? ", \(entry.declined) declined" : ""
-      let worst = entry.cases > 0 ? ", \(entry.cases) cases\(declined), error \(percent(entry.worst)) of tolerance" : ""
+      let halves = entry.halves > 0 ? ", \(entry.halves) in bfloat16" : ""
+      let worst = entry.cases > 0 ? ", \(entry.cases) cases\(halves)\(declined), error \(percent(entry.worst)) of tolerance" : ""
       lines.append("\(name)\(verdict)\(worst)")
       lines += entry.failures.map { "    \($0)" }
     }

@@ -29,13 +29,14 @@ public func checkShapes(
       var description = ""
       do throws(Failure) {
         let made = try makeCase(op, &random, reference: reference)
-        let test = random.chance(30) ? made.inBFloat16() : made
+        let test = try variation(of: made, runner, &random)
         description = "\(name), shape \(shape) of seed \(seed): \(test.description)"
         guard try isSupported(test, runner) else {
           entry.declined += 1
           continue
         }
         entry.cases += 1
+        if test.hasHalves { entry.halves += 1 }
         entry.worst = max(entry.worst, try checkEnds(test, description, runner, host, reference, &random))
       } catch {
         entry.failures.append("\(description): \(error.reason)")

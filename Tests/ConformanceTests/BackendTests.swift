@@ -33,6 +33,14 @@ import Testing
     if name.hasPrefix("xfer-simd") {
       let declined = report.entries.filter { $0.name.contains("conv2d") && $0.declined > 0 }.map(\.name)
       #expect(declined.isEmpty, "every convolution has a kernel: in groups, with a depth multiplier, strided and dilated")
+      for name in [
+        "conv2d", "conv2d_backward_input", "conv2d_backward_kernel", "depthwise_conv2d", "depthwise_conv2d_backward_input",
+        "depthwise_conv2d_backward_kernel", "separable_conv2d", "pool2d", "pool2d_backward", "reduce", "activation", "activation_backward",
+        "binary", "scale_shift", "moments", "batchnorm_backward_reduce", "batchnorm_backward_input", "concat",
+      ] {
+        let entry = try #require(report.entries.first { $0.name == name })
+        #expect(entry.halves > 0, "\(name) never ran on tensors of bfloat16")
+      }
     }
   }
 

@@ -105,8 +105,8 @@ extension Graph {
 struct OpSpecification {
   let kind: OpKind
   let attributes: OpAttributes
-  let inputs: [TensorDescription]
-  let outputs: [TensorDescription]
+  var inputs: [TensorDescription]
+  var outputs: [TensorDescription]
   let constants: UInt64
   let precision: Precision
   let label: String
@@ -145,6 +145,10 @@ struct OpSpecification {
       guard let able else { throw XferError.unsupported("\(label): no backend can do \(kind.name) of shapes \(inputs.map(\.shape))") }
       return able
     }
+  }
+
+  func isSupported(by backend: Backend) -> Bool {
+    withDescription(packed: 0) { (backend.table.pointee.supports?($0) ?? 0) != Int32(XFER_SUPPORT_NO) }
   }
 
   func isPreferred(by backend: Backend) -> Bool {

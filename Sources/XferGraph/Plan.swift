@@ -20,6 +20,10 @@ public final class Plan {
     public var arena: Arena?
     /// Values to be left in place for reading after the run.
     public var kept: [ValueID] = []
+    /// Values to be left in place for a later part of the plan.
+    public var lasting: [ValueID] = []
+    /// Values that are float32 whatever the precision: another plan that is to give the same bits reads them from outside.
+    public var floats: [ValueID] = []
     /// Bytes that intermediate values, workspace and what is made of frozen weights may take; nil for what is fastest.
     public var memoryBudget: Int?
     /// Tests leave some out, to compare.
@@ -37,7 +41,9 @@ public final class Plan {
     package static let fuseSeparable = Passes(rawValue: 8)
     /// Leaves separable convolutions in two ops where the tuner finds that faster.
     package static let measure = Passes(rawValue: 16)
-    package static let all: Passes = [.foldFrozenBatchNorm, .recompute, .fuse, .fuseSeparable, .measure]
+    /// With products of bfloat16, images between the ops too.
+    package static let storeHalves = Passes(rawValue: 32)
+    package static let all: Passes = [.foldFrozenBatchNorm, .recompute, .fuse, .fuseSeparable, .measure, .storeHalves]
   }
 
   struct Step {
@@ -79,11 +85,13 @@ public final class Plan {
   /// - Throws: `XFER_E_OUT_OF_MEMORY` where no way to run keeps within the budget.
   public init(_ graph: Graph, options: Options) throws {
     let plastic = Set(options.plastic.map { ObjectIdentifier($0) })
-    let kept = Set(options.kept.map { graph.root($0) })
+    let kept = Set((options.kept + options.lasting).map { graph.root($0) })
+    let floats = Set((options.kept + options.floats).map { graph.root($0) })
     let backends = try Backend.ordered(preferring: options.backend)
     let passes = options.passes
     if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, moving: options.moving, keeping: kept) }
-    let draft = try PlanDraft.within(options.memoryBudget, graph, plastic: plastic, kept: kept, backends: backends, passes: passes)
+    let draft = try PlanDraft.within(
+      options.memoryBudget, graph, PlanDraft.Wishes(plastic: plastic, kept: kept, floats: floats, backends: backends, passes: passes))
     let graph = draft.graph
     (self.graph, self.kept, constants, memory, workspaceBytes) = (graph, kept, draft.constants, draft.memory, draft.workspace)
     arena = options.arena ?? Arena()

@@ -9,10 +9,18 @@ struct PlanDraft {
   let memory: MemoryPlan
   let workspace: Int
 
+  /// What is asked of a plan; see ``Plan/Options``.
+  struct Wishes {
+    let plastic: Set<ObjectIdentifier>
+    let kept: Set<ValueID>
+    let floats: Set<ValueID>
+    let backends: [Backend]
+    let passes: Plan.Passes
+  }
+
   /// - Parameter segments: see ``Graph/recompute(keeping:segments:)``.
-  init(
-    _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], passes: Plan.Passes, segments: Int
-  ) throws {
+  init(_ graph: Graph, _ wishes: Wishes, segments: Int) throws {
+    let (plastic, kept, backends, passes) = (wishes.plastic, wishes.kept, wishes.backends, wishes.passes)
     if passes.contains(.recompute) { graph.recompute(keeping: kept, segments: segments) }
     if passes.contains(.fuse) { graph.fuse(plastic: plastic, keeping: kept) }
     if passes.contains(.fuseSeparable) {
@@ -20,6 +28,9 @@ struct PlanDraft {
     }
     let constant = graph.constantValues(plastic: plastic)
     let running = graph.nodes.filter { $0.phase == .update || !$0.outputs.allSatisfy(constant.contains) }
+    if passes.contains(.storeHalves), graph.precision == .bfloat16 {
+      try graph.storeHalves(running, constant: constant, floats: wishes.floats, backends: backends)
+    }
     let constants = try ConstantFolder(graph, constant: constant, running: running, backends: backends)
     steps = try running.map { ($0, try constants.prepare($0)) }
     workspace = steps.reduce(0) { max($0, $1.kernel.workspace) }
@@ -30,16 +41,11 @@ struct PlanDraft {
   }
 
   /// The draft that computes least twice among those within `budget` bytes.
-  static func within(
-    _ budget: Int?, _ graph: Graph, plastic: Set<ObjectIdentifier>, kept: Set<ValueID>, backends: [Backend], passes: Plan.Passes
-  ) throws -> PlanDraft {
-    func draft(_ graph: Graph, _ segments: Int) throws -> PlanDraft {
-      try PlanDraft(graph, plastic: plastic, kept: kept, backends: backends, passes: passes, segments: segments)
-    }
-    guard let budget else { return try draft(graph, 1) }
+  static func within(_ budget: Int?, _ graph: Graph, _ wishes: Wishes) throws -> PlanDraft {
+    guard let budget else { return try PlanDraft(graph, wishes, segments: 1) }
     var least = Int.max
     for segments in [1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
-      let draft = try draft(graph.copy(), segments)
+      let draft = try PlanDraft(graph.copy(), wishes, segments: segments)
       let bytes = draft.memory.bytes + draft.workspace + draft.constants.bytes
       if bytes <= budget { return draft }
       least = min(least, bytes)

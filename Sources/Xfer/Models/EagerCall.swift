@@ -44,7 +44,8 @@ extension Layer {
       try entry.plan.run(Array(zip(entry.inputs, inputs)))
       return keepingLosses(try entry.outputs.map { try entry.plan.read($0).copy() })
     }
-    let entry = try eager.exclusive(key, variables: trainableWeights, make: make)
+    let cut = { [self] graph in try (self as? Model)?.frozenCut(in: graph, training: training) ?? [] }
+    let entry = try eager.exclusive(key, variables: trainableWeights, cut: cut, make: make)
     return keepingLosses(try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) })
   }
 

@@ -76,9 +76,14 @@ final class EagerPlans {
   }
 
   /// A plan for one recorded call: its values must survive until the tape is done, so no two calls share one.
-  func exclusive(_ key: Key, variables: [Variable], make: () throws -> (Graph, [ValueID], [ValueID])) throws -> Entry {
+  ///
+  /// - Parameter cut: see ``Plan/Options/floats``.
+  func exclusive(
+    _ key: Key, variables: [Variable], cut: (Graph) throws -> [ValueID] = { _ in [] }, make: () throws -> (Graph, [ValueID], [ValueID])
+  ) throws -> Entry {
     if let entry = idle[key]?.popLast() { return entry }
     let (graph, inputs, outputs) = try make()
+    let cut = try cut(graph)
     let seeds = outputs.map { graph.input(TensorDescription(graph.shape($0))) }
     let wantedInputs = zip(inputs, key.taped ?? []).filter(\.1).map(\.0)
     var gradients: [ValueID: ValueID] = [:]
@@ -89,7 +94,8 @@ final class EagerPlans {
     var options = Plan.Options()
     options.plastic = variables
     // Gradients may be asked for again, of another target: the backward half must not write over what it reads.
-    options.kept = outputs + gradients.values + graph.valuesForBackward()
+    (options.kept, options.lasting) = (outputs + gradients.values, graph.valuesForBackward())
+    options.floats = cut
     return Entry(
       plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: seeds, inputGradients: inputs.map { gradients[$0] },
       weightGradients: variables.compactMap { variable in gradients[graph.variable(variable)].map { (variable, $0) } })

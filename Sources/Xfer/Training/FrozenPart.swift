@@ -132,10 +132,27 @@ struct FrozenPart {
         evaluates && !trainingServesEvaluation
         ? try FrozenPart(model, plastic: moving(FrozenPart.inputs(model, batch: 2)), training: false, fixing: false) : nil
     }
+
+    /// Where a whole network would be cut, if its features were kept: none where it would not.
+    func cut(in graph: Graph, training: Bool) -> [ValueID] {
+      (training || trainingServesEvaluation ? self.training : evaluation)?.cut(in: graph) ?? []
+    }
   }
 
   /// The trained weights, and moving averages: they are not among these, and still move.
   static func moving(_ model: Model, trained: [Variable], inputs: [TensorDescription]) throws -> Set<ObjectIdentifier> {
     try lower(model, inputs, training: true).graph.updated.union(trained.map { ObjectIdentifier($0) })
+  }
+}
+
+extension Model {
+  /// The values of a lowering that a network cut in two, whose lower part is kept, hands on as floats: with images in bfloat16 they have to be
+  /// floats in the whole network too if both are to give the same bits.
+  func frozenCut(in graph: Graph, training: Bool) throws -> [ValueID] {
+    guard graph.precision == .bfloat16 else { return [] }
+    let trained = trainableWeights
+    return try FrozenPart.Pair(
+      self, plastic: trained, moving: { try FrozenPart.moving(self, trained: trained, inputs: $0) }, fixing: false, evaluates: !training
+    ).cut(in: graph, training: training)
   }
 }

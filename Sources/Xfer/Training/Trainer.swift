@@ -206,6 +206,7 @@ public final class Trainer {
     var graph = Graph(precision: precision)
     var inputs: [ValueID]
     let predictions: [ValueID]
+    var options = Plan.Options()
     if !key.cut.isEmpty, let cache = try features(training: key.training) {
       let model = try model
       // Validation in the network as it is there, where training's part serves it too.
@@ -217,6 +218,9 @@ public final class Trainer {
     } else {
       inputs = key.inputs.map { graph.input($0) }
       predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
+      if precision == .bfloat16 {
+        options.floats = try frozenParts?.parts.cut(in: graph, training: key.training) ?? model.frozenCut(in: graph, training: key.training)
+      }
     }
     var targets = [ValueID?](repeating: nil, count: outputs.count)
     var weights = targets
@@ -234,7 +238,6 @@ public final class Trainer {
     guard let data = total else { throw XferError.state("no output of the model has a loss: give one to compile()") }
     let penalized = try graph.withPenalties(data, on: trainableWeights)
     let logits = try zip(outputs, predictions).map { output, prediction in output.readsLogits ? try graph.logits(behind: prediction) : nil }
-    var options = Plan.Options()
     (options.arena, options.passes) = (arena, passes)
     options.kept = predictions + (logits + losses).compactMap { $0 } + [penalized]
     if key.training {

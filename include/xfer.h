@@ -90,9 +90,10 @@ int32_t     xfer_get_threads(void);
 xfer_status xfer_set_backend(const char *name);
 /* "float32" (or "f32"; the default: XFER_PRECISION, else this) or "bfloat16" ("bf16"): how exact the products
  * of convolutions, dense layers and their gradients are in models compiled, or run without compile, from now on. With bfloat16
- * their factors are rounded to 8 bits of fraction and sums are float32, about twice as fast on CPUs with AVX-512 BF16; weights,
- * optimizers, normalization, losses and all tensors stay float32, and no loss scaling is needed. XFER_E_INVALID_ARGUMENT
- * for another name. */
+ * their factors are rounded to 8 bits of fraction and sums are float32, about twice as fast on CPUs with AVX-512 BF16; images that
+ * layers hand to each other are kept so too, in half the memory, where a backend takes them. Weights, optimizers, what
+ * normalization computes, losses and a model's inputs and outputs stay float32, and no loss scaling is needed.
+ * XFER_E_INVALID_ARGUMENT for another name. */
 xfer_status xfer_set_precision(const char *name);
 /* Seeds initializers, shuffling and dropout of what is made from now on (default 0). */
 xfer_status xfer_set_random_seed(uint64_t seed);
@@ -356,7 +357,7 @@ xfer_status xfer_model_predict(xfer_model *model, xfer_tensor *x, int32_t batch_
  * before and after training are equal bits: the proof that what was frozen did not move. */
 xfer_status xfer_model_audit(xfer_model *model, char *buffer, size_t capacity, size_t *length);
 /* How the model would run with this batch size:
- * {"nodes":[{"layer","op","backend","shape","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n, "precision":"float32"}.
+ * {"nodes":[{"layer","op","backend","shape","dtype","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n, "precision":"float32"}.
  * weights: what becomes of those it reads, "none", "frozen", "cached" (frozen, and run once a sample by fit) or "trained". flops counts
  * multiplications and additions, bytes what is read and written once, inputs are places in the list. training 1: a training step of the compiled
  * model; 0: inference. */

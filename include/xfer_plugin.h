@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define XFER_PLUGIN_ABI_MAJOR 1
-#define XFER_PLUGIN_ABI_MINOR 3
+#define XFER_PLUGIN_ABI_MINOR 4
 
 /* ---- Status codes: the same words in xfer.h ------------------------------------------------ */
 
@@ -116,7 +116,7 @@ struct xfer_host {
 };
 
 /* ---- Ops ------------------------------------------------------------------------------------
- * The number, the name, inputs -> outputs, attributes. Float tensors are XFER_F32 unless said.
+ * The number, the name, inputs -> outputs, attributes. Float tensors are XFER_F32 unless said, but see XFER_PRECISION_BFLOAT16.
  * "may alias": the host may pass the same pointer for that output and that input.
  * [x] marks an optional input; present when the matching attribute flag says so.
  *
@@ -336,7 +336,14 @@ typedef struct xfer_lerp_attributes { size_t struct_size; float t; } xfer_lerp_a
 
 /* How exact products of two tensors (MATMUL, CONV2D, SEPARABLE_CONV2D's second half and their gradients) are to be. BFLOAT16: the
  * factors may be rounded to bfloat16 (8 bits of fraction, to nearest even), sums stay float32; a backend that has nothing to
- * gain by that computes in float32. Tensors are float32 either way. */
+ * gain by that computes in float32.
+ *
+ * Since ABI 1.4 a plan of BFLOAT16 may ask supports() about images of XFER_BF16: x, dy, y, dx and a residual of CONV2D,
+ * DEPTHWISE_CONV2D, SEPARABLE_CONV2D and their gradients, of POOL2D, ACTIVATION and their gradients, of SCALE_SHIFT, MOMENTS, REDUCE,
+ * the BATCHNORM_BACKWARD ops, BINARY, CONCAT, and of whatever else reads or makes a tensor of four dimensions. Kernels, vectors and
+ * sums over images stay XFER_F32. Arithmetic is that of float32, results are rounded to nearest even as they are stored. A backend may
+ * decline any combination, or all: the host then keeps these tensors in float32. An output of another type than an input does not
+ * alias it. */
 enum { XFER_PRECISION_FLOAT32 = 0, XFER_PRECISION_BFLOAT16 = 1 };
 
 /* An op with everything known but the data. All pointers live as long as the call; prepare copies

@@ -289,7 +289,7 @@ private func packBlock(
         gather(run, piece, begin, rows, scratch)
       }
       packTile(
-        kind, scratch.source, plan.pointee.depthwise == nil ? plan.pointee.read : .floats, count: rows, length: piece.pointee.length, pairs: scratch.pairs,
+        kind, scratch.source, plan.pointee.read, count: rows, length: piece.pointee.length, pairs: scratch.pairs,
         pitch: pairPitch(plan.pointee.longestPiece), to: to)
       to += rows &* piece.pointee.steps &* kind.wordsOfA
     }
@@ -334,6 +334,7 @@ private func convolve(
   guard let window = run.pointee.window else { return }
   let width = run.pointee.grid.pointee.width
   let length = piece.pointee.length
+  let read = run.pointee.plan.pointee.read
   var i = 0
   while i < rows {
     let x = scratch.x[begin &+ i]
@@ -341,12 +342,12 @@ private func convolve(
     @inline(__always) func convolve<E: Element>(_ type: E.Type) {
       run.pointee.plan.pointee.depthwise.unsafelyUnwrapped.convolve(
         elements(scratch.image[begin &+ i], type), window, run.pointee.windowBias, row: scratch.y[begin &+ i], from: x, to: x &+ count,
-        channels: piece.pointee.begin, length, scratch.spans + i &* length, scratch.taps)
+        channels: piece.pointee.begin, length, elements(scratch.spans, type) + i &* length, scratch.taps)
     }
-    if run.pointee.plan.pointee.read == .halves { convolve(BFloat16.self) } else { convolve(Float.self) }
+    if read == .halves { convolve(BFloat16.self) } else { convolve(Float.self) }
     i &+= count
   }
-  for i in 0..<rows { scratch.source[i] = Source(scratch.spans + i &* length) }
+  for i in 0..<rows { scratch.source[i] = Source(place(scratch.spans, i &* length, read)) }
 }
 
 private func runBlock(

@@ -7,12 +7,12 @@ struct SeparableHalf {
   var plan: Depthwise
   var rectifiesInput: Bool
 
-  /// Pixels [from, to) of a row of the half's output; see depthwiseRow.
+  /// Pixels [from, to) of a row of the half's output, made of what its input is made of, as they would be in memory; see depthwiseRow.
   @inline(never) func convolve<E: Element>(
     _ image: UnsafePointer<E>, _ window: Source, _ bias: Source?, row: Int, from begin: Int, to end: Int, channels first: Int, _ count: Int,
-    _ y: Target, _ pointers: UnsafeMutablePointer<Source>
+    _ y: UnsafeMutablePointer<E>, _ pointers: UnsafeMutablePointer<Source>
   ) {
-    let epilogue = PixelEpilogue<Float>(
+    let epilogue = PixelEpilogue<E>(
       bias: bias.map { $0 + first }, residual: nil, clamps: isClamp(plan.activation), high: plan.activation.max_value)
     withUnsafePointer(to: plan) { plan in
       if rectifiesInput {
@@ -82,8 +82,9 @@ struct SeparableOp {
     (read, written) = (d.input(0).elements, d.output(0).elements)
     guard (read == .floats && written == .floats) || kind == .pairs else { return nil }
     let activation = a.activation
-    guard written == .floats
-      || (kind.steps(s.channels) <= longestStepBlock && (activation.kind == linear || isClamp(activation)))
+    guard
+      written == .floats
+        || (kind.steps(s.channels) <= longestStepBlock && (activation.kind == linear || isClamp(activation)))
     else { return nil }
     half = SeparableHalf(plan: Depthwise(s, a.depthwise_activation), rectifiesInput: input.kind != linear)
   }

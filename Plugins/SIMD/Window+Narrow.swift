@@ -41,7 +41,9 @@ struct NarrowPixel: NarrowPixels {
   @inline(__always) mutating func multiplyAdd(_ index: UnsafePointer<Int32>, _ b: Vec) {
     sum = fusedMultiplyAdd(sum, xfer_vec_permute(x, index), b)
   }
-  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue<Float>) { epilogue.finish(sum, first: n, y) }
+  @inline(__always) func finish(_ y: Target, pitch: Int, first n: Int, _ epilogue: PixelEpilogue<Float>) {
+    epilogue.finish(sum, first: n, y)
+  }
 }
 
 struct NarrowStack<Left: NarrowPixels, Right: NarrowPixels>: NarrowPixels {

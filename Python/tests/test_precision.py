@@ -96,6 +96,64 @@ def test_kept_features_are_those_of_the_precision(keras, precision, tmp_path):
     assert predictions[0] == predictions[2]
 
 
+def partly_frozen(keras):
+    model = network(keras)
+    for layer in model.layers[:-4]:
+        layer.trainable = False
+    model.compile(keras.optimizers.Adam(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+    return model
+
+
+def test_kept_and_uncached_features_give_the_same_bits(keras, precision):
+    x, y = data()
+    precision("bf16")
+    histories = [
+        partly_frozen(keras).fit(x, y, epochs=3, shuffle=False, verbose=0, cache=cache, validation_data=(x[:16], y[:16])).history
+        for cache in ("memory", "off")
+    ]
+    assert histories[0] == histories[1]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_hand_written_loop_gives_the_bits_of_fit(keras, precision, frozen):
+    x, y = data()
+    precision("bf16")
+
+    def made():
+        model = partly_frozen(keras) if frozen else network(keras)
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(1e-2), loss)
+        return model, loss
+
+    fitted, _ = made()
+    fitted.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    looped, loss = made()
+    optimizer = keras.optimizers.SGD(1e-2)
+    for _ in range(2):
+        for i in range(0, len(x), 8):
+            with keras.GradientTape() as tape:
+                value = loss(y[i : i + 8], looped(x[i : i + 8], training=True))
+            optimizer.apply_gradients(zip(tape.gradient(value, looped.trainable_weights), looped.trainable_weights))
+    for one, other in zip(fitted.get_weights(), looped.get_weights()):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_images_between_layers_are_bfloat16(keras, precision):
+    if not any(p["name"] == "simd" for p in keras.plugins()["plugins"]):
+        pytest.skip("no simd plugin")
+    plans = {}
+    for name in ("f32", "bf16"):
+        precision(name)
+        model = network(keras)
+        model.compile(keras.optimizers.Adam(), keras.losses.BinaryCrossentropy(from_logits=True))
+        plans[name] = model.plan(32, training=True)
+    kinds = {node["dtype"] for node in plans["bf16"]["nodes"] if len(node["shape"]) == 4 and node["op"] == "conv2D"}
+    assert kinds == {"bfloat16"}
+    assert all(node["dtype"] == "float32" for node in plans["bf16"]["nodes"] if len(node["shape"]) < 4 or node["phase"] == "update")
+    assert all(node["dtype"] == "float32" for node in plans["f32"]["nodes"])
+    assert plans["bf16"]["peak_bytes"] < 0.75 * plans["f32"]["peak_bytes"]
+
+
 def test_another_name_is_refused(keras, precision):
     with pytest.raises(keras.XferError, match="float32 .f32. or bfloat16 .bf16., 'f16' was given"):
         precision("f16")

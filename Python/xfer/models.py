@@ -263,7 +263,7 @@ class Model(Trainable, Layer):
     def plan(self, batch_size=32, training=False):
         """How the model would run: {"nodes": [...], "peak_bytes", "precision"}.
 
-        A node: {"layer", "op", "backend", "shape", "phase", "weights", "fused_from", "flops", "bytes", "inputs"}; "weights" is "none", "frozen", "cached"
+        A node: {"layer", "op", "backend", "shape", "dtype", "phase", "weights", "fused_from", "flops", "bytes", "inputs"}; "weights" is "none", "frozen", "cached"
         (frozen, and run once a sample by fit) or "trained".
         """
         return json.loads(text(lib.xfer_plan_report, self._model_handle(), _whole(batch_size, "batch_size"), int(bool(training))))

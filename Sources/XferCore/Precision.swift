@@ -5,8 +5,9 @@ import CXfer
 /// How exact the products of two tensors are: convolutions, dense layers and their gradients.
 ///
 /// With ``bfloat16`` the factors are rounded to 8 bits of fraction as they are packed, weights are kept so in their packed form, and
-/// sums are float32 (Kalamkar et al. 2019, A Study of BFLOAT16 for Deep Learning Training). Weights, optimizers, normalization, losses
-/// and what layers hand to each other stay float32. bfloat16 has the exponents of float32, so gradients do not vanish in it and losses need
+/// sums are float32 (Kalamkar et al. 2019, A Study of BFLOAT16 for Deep Learning Training). Images that layers hand to each other are
+/// kept in bfloat16 too, where the backend takes them so. Weights, optimizers, the arithmetic of normalization, losses and a head's features
+/// stay float32. bfloat16 has the exponents of float32, so gradients do not vanish in it and losses need
 /// no scaling, as they do in float16.
 public enum Precision: Int32, Sendable, CaseIterable {
   case float32 = 0

@@ -11,7 +11,8 @@ extension Graph {
   /// - Parameter floats: values that stay float32, since they are read from outside or may come from there in another plan.
   func storeHalves(_ running: [Node], constant: Set<ValueID>, floats: Set<ValueID>, backends: [Backend]) throws {
     // The backend stays that of the op in float32: that it takes bfloat16 is no reason to prefer another.
-    let chosen = try running.map { node in node.kind == .custom ? nil : try specification(node, constant: constant).choose(among: backends) }
+    let chosen = try running.map { node in node.kind == .custom ? nil : try specification(node, constant: constant).choose(among: backends)
+    }
     let gradientsOfKernels: Set<OpKind> = [.conv2DBackwardKernel, .depthwiseConv2DBackwardKernel]
     let made = running.filter { !gradientsOfKernels.contains($0.kind) }.flatMap(\.outputs)
     var images = Set(made).filter { isImage($0) && !constant.contains($0) && !floats.contains($0) }

@@ -7,6 +7,8 @@ public struct PlanReportNode: Sendable {
   public let op: String
   public let backend: String
   public let shape: [Int]
+  /// How what it makes is kept.
+  public let dtype: DType
   public let phase: NodePhase
   /// Layers whose work this op took over.
   public let fusedFrom: [String]
@@ -36,7 +38,8 @@ extension Plan {
       let weights = sources.weights(of: step.node)
       return PlanReportNode(
         layer: step.node.label, op: step.node.kind.name, backend: step.kernel.backendName,
-        shape: step.node.outputs.first.map { graph.shape($0) } ?? [], phase: step.node.phase, fusedFrom: step.node.fusedFrom,
+        shape: step.node.outputs.first.map { graph.shape($0) } ?? [], dtype: step.node.outputs.first.map { graph.dtype($0) } ?? .float32,
+        phase: step.node.phase, fusedFrom: step.node.fusedFrom,
         flops: graph.flops(step.node), bytes: values.reduce(0) { $0 + graph.description($1).byteCount },
         inputs: Array(Set(step.node.inputs.compactMap { makers[graph.root($0)] })).sorted(), outputs: step.node.outputs,
         readsData: step.node.outputs.contains(where: sources.fed.contains), readsWeights: !weights.isEmpty,

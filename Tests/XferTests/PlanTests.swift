@@ -53,6 +53,31 @@ import XferCore
     #expect(activation[0] == activation[1] && activation[0].count == 28)
   }
 
+  /// Images between the ops of a bfloat16 plan are bfloat16, what is read is float32, and both kinds of storage agree within rounding.
+  @Test(.enabled(if: availableBackends.contains("simd"), "skipped: no simd plugin"))
+  func imagesOfBFloat16PlansAreStoredSo() throws {
+    let model = try block()
+    let x = try randomTensor([2, 9, 8, 6], seed: 11)
+    func plan(_ passes: Plan.Passes) throws -> (plan: Plan, y: [Float]) {
+      let graph = Graph(precision: .bfloat16)
+      let input = graph.input(x.description)
+      let output = try model.emit([input], LoweringContext(graph: graph, training: false))
+      var options = Plan.Options()
+      (options.kept, options.passes) = ([output], passes)
+      let plan = try Plan(graph, options: options)
+      try plan.run([(input, x)])
+      return (plan, Array(try plan.read(output).float32))
+    }
+    let (halves, floats) = (try plan(.all), try plan(.all.subtracting(.storeHalves)))
+    let stored = halves.plan.report().filter { $0.dtype == .bfloat16 }
+    #expect(stored.count >= 3 && stored.allSatisfy { $0.shape.count == 4 }, "\(halves.plan.report().map { ($0.op, $0.dtype) })")
+    #expect(floats.plan.report().allSatisfy { $0.dtype == .float32 })
+    #expect(halves.plan.peakBytes < floats.plan.peakBytes)
+    let scale = floats.y.reduce(0) { max($0, $1.magnitude) }
+    for (one, other) in zip(halves.y, floats.y) { #expect((one - other).magnitude < 2e-2 * scale) }
+    #expect(halves.y != floats.y)
+  }
+
   /// Both halves of a separable convolution in one op give the bits of two.
   @Test(.enabled(if: availableBackends.contains("simd"), "skipped: no simd plugin"))
   func separableConvolutionsAreOneOpWithTheSameBits() throws {

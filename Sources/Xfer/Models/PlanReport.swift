@@ -30,12 +30,12 @@ public struct PlanReport {
     }
   }
 
-  /// {"nodes":[{"layer","op","backend","shape","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n,"precision":"float32"}.
+  /// {"nodes":[{"layer","op","backend","shape","dtype","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n,"precision":"float32"}.
   public var json: JSONValue {
     let nodes = zip(nodes, states).map { node, state -> JSONValue in
       [
         "layer": .string(node.layer), "op": .string(node.op), "backend": .string(node.backend),
-        "shape": .array(node.shape.map { .int($0) }),
+        "shape": .array(node.shape.map { .int($0) }), "dtype": .string(node.dtype.name),
         "phase": .string("\(node.phase)"), "weights": .string(state.rawValue), "fused_from": .array(node.fusedFrom.map { .string($0) }),
         "flops": .double(node.flops), "bytes": .int(node.bytes), "inputs": .array(node.inputs.map { .int($0) }),
       ]

@@ -65,7 +65,7 @@ struct TileCall {
 
 /// From the registers to memory, by way of the epilogue.
 @inline(__always) func finishTile<T: TileRows>(_ tile: inout T, _ call: TileCall) {
-  if call.epilogue.elements == .halves {
+  if T.Row.Factors.storesHalves && call.epilogue.elements == .halves {
     finishTile(&tile, call, BFloat16.self)
   } else {
     if call.epilogue.accumulates { tile.addEach(Float.self, call.c, 0, call.column) }

@@ -5,6 +5,8 @@ import CXfer
 protocol Product {
   /// A step of B is a pair of bfloat16 that is taken apart, and A has two floats for it.
   static var splitsPairs: Bool { get }
+  /// Whether C may be of bfloat16.
+  static var storesHalves: Bool { get }
   static func even(_ b: Vec) -> Vec
   static func odd(_ b: Vec) -> Vec
   static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec
@@ -13,6 +15,7 @@ protocol Product {
 /// A float of either side.
 struct Floats: Product {
   @inline(__always) static var splitsPairs: Bool { false }
+  @inline(__always) static var storesHalves: Bool { false }
   @inline(__always) static func even(_ b: Vec) -> Vec { b }
   @inline(__always) static func odd(_ b: Vec) -> Vec { b }
   @inline(__always) static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec { fusedMultiplyAdd(c, a, b) }
@@ -21,6 +24,7 @@ struct Floats: Product {
 /// Two bfloat16 of either side, summed in float32. Without an instruction for that, B alone is kept in bfloat16.
 struct Pairs: Product {
   @inline(__always) static var splitsPairs: Bool { XFER_PAIR_PRODUCTS == 0 }
+  @inline(__always) static var storesHalves: Bool { true }
   @inline(__always) static func even(_ b: Vec) -> Vec { splitsPairs ? xfer_vec_even(b) : b }
   @inline(__always) static func odd(_ b: Vec) -> Vec { xfer_vec_odd(b) }
   @inline(__always) static func multiplyAdd(_ c: Vec, _ a: Vec, _ b: Vec) -> Vec {

@@ -7,6 +7,8 @@ public struct Backend: @unchecked Sendable {
   public let name: String
   public let version: String
   public let table: UnsafePointer<xfer_backend>
+  /// Whether it may be asked about images of bfloat16: one made for an older ABI may say yes to every type.
+  public let knowsHalves: Bool
   /// Asked for by name: it gets every op it can do, not only those it prefers.
   public private(set) var chosen = false
 
@@ -15,6 +17,7 @@ public struct Backend: @unchecked Sendable {
     name = plugin.name
     version = plugin.version
     self.table = table.assumingMemoryBound(to: xfer_backend.self)
+    knowsHalves = plugin.pointer.pointee.abi_minor >= 4
   }
 
   /// `variants` of the table, where it has that.

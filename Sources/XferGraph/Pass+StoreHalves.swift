@@ -41,7 +41,7 @@ extension Graph {
   }
 
   private func takes(_ node: Node, halves: Set<ValueID>, _ backend: Backend?, _ constant: Set<ValueID>) -> Bool {
-    guard let backend else { return false }
+    guard let backend, backend.knowsHalves else { return false }
     var op = specification(node, constant: constant)
     func stored(_ value: ValueID) -> TensorDescription {
       TensorDescription(shape(value), halves.contains(root(value)) ? .bfloat16 : dtype(value))

@@ -20,7 +20,8 @@ static int64_t elements(const xfer_tensor_desc *desc) {
 
 /* Only float32 rectifiers without slope, threshold or maximum. */
 static int32_t supports(const xfer_op_desc *desc) {
-  if (desc->op != XFER_OP_ACTIVATION || desc->n_inputs != 1 || desc->inputs[0].dtype != XFER_F32) return XFER_SUPPORT_NO;
+  if (desc->op != XFER_OP_ACTIVATION || desc->n_inputs != 1) return XFER_SUPPORT_NO;
+  if (desc->inputs[0].dtype != XFER_F32 || desc->outputs[0].dtype != XFER_F32) return XFER_SUPPORT_NO;
   const xfer_activation *a = &((const xfer_activation_attributes *)desc->attributes)->activation;
   int plain = a->kind == XFER_ACTIVATION_RELU && a->alpha == 0 && a->threshold == 0 && a->max_value > 1e38f;
   return plain ? XFER_SUPPORT_YES : XFER_SUPPORT_NO;

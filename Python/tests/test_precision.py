@@ -114,6 +114,57 @@ def test_kept_and_uncached_features_give_the_same_bits(keras, precision):
     assert histories[0] == histories[1]
 
 
+def mobile(keras, seed=3):
+    """Blocks that widen behind a depthwise convolution, and a shortcut of its own around the last."""
+    keras.set_random_seed(seed)
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(inputs)
+    for width in (32, 64):
+        x = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu")(x)
+        x = keras.layers.Conv2D(width, 1, activation="relu")(x)
+    shortcut = keras.layers.Conv2D(96, 1)(x)
+    y = keras.layers.BatchNormalization()(keras.layers.Conv2D(96, 3, padding="same")(x))
+    x = keras.layers.ReLU()(keras.layers.Add()([shortcut, y]))
+    return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("trained", range(4, 10))
+def test_wherever_a_network_is_cut_kept_features_give_the_same_bits(keras, precision, trained):
+    x, y = data()
+    precision("bf16")
+
+    def history(**options):
+        model = mobile(keras)
+        for layer in model.layers[:trained]:
+            layer.trainable = False
+        model.compile(keras.optimizers.SGD(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+        return model.fit(x, y, batch_size=16, epochs=2, shuffle=False, verbose=0, **options).history
+
+    assert history(cache="memory") == history(cache="off")
+
+
+def test_a_memory_budget_changes_no_bit(keras, precision):
+    """Convolutions that are made a second time, among them one whose gradient is summed in several goes and so stays float32."""
+    x, y = data(64)
+    precision("bf16")
+
+    def made():
+        keras.set_random_seed(3)
+        inputs = keras.Input((24, 24, 3))
+        v = inputs
+        for width in (64, 192, 64, 192, 64, 64):
+            v = keras.layers.Conv2D(width, 3, padding="same", activation="relu")(v)
+        model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling2D()(v)))
+        model.compile(keras.optimizers.SGD(1e-2), keras.losses.BinaryCrossentropy(from_logits=True))
+        return model
+
+    budget = int(0.88 * made().plan(64, training=True)["peak_bytes"])
+    histories = [
+        made().fit(x, y, batch_size=64, epochs=2, shuffle=False, verbose=0, memory_budget=limit).history for limit in (None, budget)
+    ]
+    assert histories[0] == histories[1]
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_the_hand_written_loop_gives_the_bits_of_fit(keras, precision, frozen):
     x, y = data()

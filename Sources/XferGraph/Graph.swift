@@ -54,6 +54,8 @@ public final class Graph {
   private var variableValues: [ObjectIdentifier: ValueID] = [:]
   /// Weights this graph changes, by optimizer or moving average.
   package internal(set) var updated: Set<ObjectIdentifier> = []
+  /// Values that are made a second time, and which they are once more.
+  var remade: [ValueID: ValueID] = [:]
   /// Random states to advance before each run.
   var randomStates: [Tensor] = []
 
@@ -74,6 +76,7 @@ public final class Graph {
     let copy = Graph(precision: precision)
     (copy.values, copy.nodes, copy.variableValues, copy.updated) = (values, nodes, variableValues, updated)
     (copy.randomStates, copy.losses, copy.label, copy.phase) = (randomStates, losses, label, phase)
+    copy.remade = remade
     return copy
   }
 

@@ -70,7 +70,8 @@ struct MemoryPlan {
     }
     return candidates.first {
       let value = graph.root($0)
-      return last[value] == index && graph.description($0).byteCount == graph.description(output).byteCount
+      return last[value] == index && graph.dtype($0) == graph.dtype(output)
+        && graph.description($0).byteCount == graph.description(output).byteCount
     }.map { graph.root($0) }
   }
 }

@@ -27,6 +27,7 @@ extension Graph {
         node.phase = .backward
         copies[value] = make(description(value), .node)
         node.outputs = [copies[value] ?? value]
+        for output in node.outputs { remade[output] = value }
         order.append(node)
       }
       let made = copies[value] ?? value

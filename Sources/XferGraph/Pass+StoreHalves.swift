@@ -14,26 +14,30 @@ extension Graph {
     let chosen = try running.map { node in node.kind == .custom ? nil : try specification(node, constant: constant).choose(among: backends)
     }
     let gradientsOfKernels: Set<OpKind> = [.conv2DBackwardKernel, .depthwiseConv2DBackwardKernel]
-    let made = running.filter { !gradientsOfKernels.contains($0.kind) }.flatMap(\.outputs)
-    var images = Set(made).filter { isImage($0) && !constant.contains($0) && !floats.contains($0) }
-    images.formIntersection(running.flatMap { $0.inputs.map { root($0) } })
-    // An op that cannot have all of its images so may have the one it reads first, or the others.
+    let made = running.filter { $0.phase != .update && !gradientsOfKernels.contains($0.kind) }.flatMap(\.outputs)
+    var images = Set(made.map(original)).filter { isImage($0) && !constant.contains($0) && !floats.contains($0) }
+    images.formIntersection(running.flatMap { $0.inputs.map(original) })
+    // A product that cannot have all of its images so may have the one it reads first, or the others.
+    let products: Set<OpKind> = [.conv2D, .conv2DBackwardInput, .conv2DBackwardKernel, .separableConv2D]
     var isDone = false
     while !isDone {
       isDone = true
       for (node, backend) in zip(running, chosen) {
-        let touched = Set((node.inputs + node.outputs).map { root($0) }).intersection(images)
+        let touched = Set((node.inputs + node.outputs).map(original)).intersection(images)
         guard !touched.isEmpty, !takes(node, halves: images, backend, constant) else { continue }
-        let first = touched.intersection(node.inputs.prefix(1).map { root($0) })
+        let first = touched.intersection(node.inputs.prefix(1).map(original))
         let left = [first, touched.subtracting(first)].first { part in
-          !part.isEmpty && takes(node, halves: images.subtracting(touched).union(part), backend, constant)
+          products.contains(node.kind) && !part.isEmpty && takes(node, halves: images.subtracting(touched).union(part), backend, constant)
         }
         images.subtract(touched.subtracting(left ?? []))
         isDone = false
       }
     }
-    for index in values.indices where images.contains(root(ValueID(index: index))) { values[index].description.dtype = .bfloat16 }
+    for index in values.indices where images.contains(original(ValueID(index: index))) { values[index].description.dtype = .bfloat16 }
   }
+
+  /// A value and what is made of the same once more are stored alike: a plan that makes it again gives the bits of one that keeps it.
+  private func original(_ value: ValueID) -> ValueID { remade[root(value)] ?? root(value) }
 
   private func isImage(_ value: ValueID) -> Bool {
     guard case .node = values[value.index].source else { return false }
@@ -44,7 +48,7 @@ extension Graph {
     guard let backend, backend.knowsHalves else { return false }
     var op = specification(node, constant: constant)
     func stored(_ value: ValueID) -> TensorDescription {
-      TensorDescription(shape(value), halves.contains(root(value)) ? .bfloat16 : dtype(value))
+      TensorDescription(shape(value), halves.contains(original(value)) ? .bfloat16 : dtype(value))
     }
     (op.inputs, op.outputs) = (node.inputs.map(stored), node.outputs.map(stored))
     return op.isSupported(by: backend)

@@ -20,7 +20,9 @@ struct PlanDraft {
 
   /// - Parameter segments: see ``Graph/recompute(keeping:segments:)``.
   init(_ graph: Graph, _ wishes: Wishes, segments: Int) throws {
-    let (plastic, kept, backends, passes) = (wishes.plastic, wishes.kept, wishes.backends, wishes.passes)
+    let (plastic, backends, passes) = (wishes.plastic, wishes.backends, wishes.passes)
+    // Fused or made again, a value that is to stay float32 would be gone.
+    let kept = wishes.kept.union(wishes.floats)
     if passes.contains(.recompute) { graph.recompute(keeping: kept, segments: segments) }
     if passes.contains(.fuse) { graph.fuse(plastic: plastic, keeping: kept) }
     if passes.contains(.fuseSeparable) {
@@ -36,7 +38,7 @@ struct PlanDraft {
     workspace = steps.reduce(0) { max($0, $1.kernel.workspace) }
     memory = MemoryPlan(
       graph, nodes: running,
-      stored: { value in if case .node = graph.values[value.index].source { !constant.contains(value) } else { false } }, kept: kept)
+      stored: { value in if case .node = graph.values[value.index].source { !constant.contains(value) } else { false } }, kept: wishes.kept)
     (self.graph, self.constants) = (graph, constants)
   }
 

@@ -6,7 +6,9 @@ struct RuntimeOptions: ParsableArguments {
   @Option(help: ArgumentHelp("The backend asked first: auto, simd, onednn, blas, naive or another plugin's name.", valueName: "name"))
   var backend = "auto"
 
-  @Option(help: ArgumentHelp("Precision of products: f32, or bf16 (twice as fast where the CPU has it).", valueName: "name"))
+  @Option(
+    help: ArgumentHelp(
+      "Precision of products, and of images between layers: f32, or bf16 (twice as fast where the CPU has it).", valueName: "name"))
   var precision = PrecisionArgument.f32
 
   @Option(help: ArgumentHelp("Threads to compute with; 0 for all cores.", valueName: "n"))

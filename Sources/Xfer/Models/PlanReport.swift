@@ -30,7 +30,8 @@ public struct PlanReport {
     }
   }
 
-  /// {"nodes":[{"layer","op","backend","shape","dtype","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n,"precision":"float32"}.
+  /// {"nodes":[{"layer","op","backend","shape","dtype","phase","weights","fused_from","flops","bytes","inputs"}],"peak_bytes":n,
+  /// "precision":"float32"}.
   public var json: JSONValue {
     let nodes = zip(nodes, states).map { node, state -> JSONValue in
       [

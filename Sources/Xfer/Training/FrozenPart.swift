@@ -70,7 +70,8 @@ struct FrozenPart {
     var digest = structure
     for variable in prefix.variables { digest.combine(variable.digest) }
     for draw in draws { digest.combine(draw.isNormal ? "normal" : "uniform") }
-    digest.combine(precision.name)
+    // Rows of before images were bfloat16 are others.
+    digest.combine(precision == .bfloat16 ? "bfloat16 images" : precision.name)
     digest.combine(((try? Backend.ordered()) ?? []).map { "\($0.name) \($0.version)" }.joined(separator: ","))
     return digest
   }

@@ -219,7 +219,9 @@ public final class Trainer {
       inputs = key.inputs.map { graph.input($0) }
       predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
       if precision == .bfloat16 {
-        options.floats = try frozenParts?.parts.cut(in: graph, training: key.training) ?? model.frozenCut(in: graph, training: key.training)
+        // Those found for training alone know no cut of their own for evaluation.
+        let known = frozenParts.flatMap { key.training || $0.key.evaluates ? $0.parts : nil }
+        options.floats = try known?.cut(in: graph, training: key.training) ?? model.frozenCut(in: graph, training: key.training)
       }
     }
     var targets = [ValueID?](repeating: nil, count: outputs.count)

@@ -39,6 +39,12 @@ let plugins: [(product: String, target: Target)] = [
       "SIMDAVX512BF16", path: "Plugins/Variants/SIMD-avx512bf16", machine: ["arch=x86-64-v4", "avx512bf16"],
       defines: ["XFER_ISA_AVX512", "XFER_ISA_AVX512BF16"])
   ),
+  (
+    "xfer-simd-amx",
+    plugin(
+      "SIMDAMX", path: "Plugins/Variants/SIMD-amx", machine: ["arch=x86-64-v4", "avx512bf16", "amx-tile", "amx-bf16"],
+      defines: ["XFER_ISA_AVX512", "XFER_ISA_AVX512BF16", "XFER_ISA_AMX"])
+  ),
   ("xfer-simd-avx2", plugin("SIMDAVX2", path: "Plugins/Variants/SIMD-avx2", machine: ["arch=x86-64-v3"], defines: ["XFER_ISA_AVX2"])),
   ("xfer-simd-baseline", plugin("SIMDBaseline", path: "Plugins/Variants/SIMD-baseline")),
   ("xfer-blas", plugin("BLASPlugin", path: "Plugins/BLAS", dependencies: ["CPluginMath", "CBLASLoader"])),

@@ -89,7 +89,7 @@ typedef struct xfer_tensor_desc {
 
 /* ---- The host: what Xfer hands to a plugin ------------------------------------------------- */
 
-enum { XFER_ISA_BASELINE = 0, XFER_ISA_AVX2 = 1, XFER_ISA_AVX512 = 2, XFER_ISA_AVX512_BF16 = 3 };
+enum { XFER_ISA_BASELINE = 0, XFER_ISA_AVX2 = 1, XFER_ISA_AVX512 = 2, XFER_ISA_AVX512_BF16 = 3, XFER_ISA_AMX_BF16 = 4 };
 enum { XFER_LOG_DEBUG = 0, XFER_LOG_INFO = 1, XFER_LOG_WARNING = 2, XFER_LOG_ERROR = 3 };
 
 /* One piece [begin, end) of a parallel loop. worker is below host->thread_count() and names the

@@ -85,7 +85,7 @@ static void host_error(const xfer_host *host, const char *message) { (void)host;
 
 static xfer_host mini_host = {
   .struct_size = sizeof(xfer_host), .abi_major = XFER_PLUGIN_ABI_MAJOR, .abi_minor = XFER_PLUGIN_ABI_MINOR,
-  .max_isa = XFER_ISA_AVX512_BF16, .thread_count = host_threads, .parallel_for = host_parallel,
+  .max_isa = XFER_ISA_AMX_BF16, .thread_count = host_threads, .parallel_for = host_parallel,
   .alloc = host_alloc, .free = host_free, .log = host_log, .set_error = host_error,
 };
 #endif

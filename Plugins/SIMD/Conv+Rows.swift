@@ -76,7 +76,7 @@ struct ConvOp {
     // What is put together of several pixels, summed in several goes or gone over a second time, is of floats.
     let activation = attributes.activation
     let finishes = activation.kind == Int32(XFER_ACTIVATION_LINEAR) || isClamp(activation)
-    if isDepthwise { return read == written && shape.channels == shape.outChannels && finishes }
+    if isDepthwise { return read == written && finishes }
     guard kind == .pairs, read == .floats || isBackward || !shape.readsSpans else { return false }
     let isKernelGradient = !isBackward && !isForward
     return written == .floats || isKernelGradient || (writesAtOnce && finishes)
@@ -84,7 +84,7 @@ struct ConvOp {
   /// One block of steps makes a finished sum.
   private var writesAtOnce: Bool {
     let (count, length) = isBackward ? (shape.taps, shape.outChannels) : shape.forwardTaps
-    return count &* kind.steps(length) <= longestStepBlock
+    return count &* kind.steps(length) <= kind.longestBlock
   }
 }
 

@@ -8,7 +8,7 @@ extension ConvOp {
   var readsInPlace: Bool { shape.groups > 1 || (shape.taps > 1 && kind == .floats && !(canPack && way == packedWay)) }
 
   /// Whether packing would give the same bits: sums in place are one chain, sums of packed tiles one for each block of steps.
-  var canPack: Bool { shape.groups == 1 && shape.taps &* (isBackward ? shape.outChannels : shape.channels) <= longestStepBlock }
+  var canPack: Bool { shape.groups == 1 && shape.taps &* (isBackward ? shape.outChannels : shape.channels) <= kind.longestBlock }
 }
 
 func prepareWindowForward(_ host: Host, _ desc: Desc, _ op: ConvOp, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {

@@ -18,11 +18,11 @@ func repeatEach<E: Element>(_ x: UnsafePointer<E>, _ count: Int, _ copies: Int, 
 }
 
 /// y[i] = x[i*copies] + x[i*copies + 1] + ...
-func sumEach<E: Element>(_ x: UnsafePointer<E>, _ count: Int, _ copies: Int, to y: UnsafeMutablePointer<E>) {
+func sumEach<E: Element>(_ x: Target, _ count: Int, _ copies: Int, to y: UnsafeMutablePointer<E>) {
   @inline(__always) func sum(_ copies: Int) {
     for i in 0..<count {
-      var total = x[i &* copies].float
-      for j in 1..<copies { total += x[i &* copies &+ j].float }
+      var total = x[i &* copies]
+      for j in 1..<copies { total += x[i &* copies &+ j] }
       y[i] = E(total)
     }
   }

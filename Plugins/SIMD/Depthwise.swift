@@ -103,7 +103,7 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
       for row in begin..<end {
         let own = memory?.assumingMemoryBound(to: Float.self)
         if run.pointee.plan.elements == .halves {
-          depthwiseRow(run, BFloat16.self, Int(row), pointers, nil)
+          depthwiseRow(run, BFloat16.self, Int(row), pointers, own)
         } else {
           depthwiseRow(run, Float.self, Int(row), pointers, own)
         }
@@ -116,10 +116,9 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
 
 /// `own`: with a multiplier above 1, room for the rows of a window or for one of a gradient, as floats.
 @inline(__always) private func depthwiseRow<E: Element>(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>,
-  _ own: UnsafeMutablePointer<E>?
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
 ) {
-  if run.pointee.plan.isGradient { gradientRow(run, row, pointers, own) } else { forwardRow(run, row, pointers, own) }
+  if run.pointee.plan.isGradient { gradientRow(run, type, row, pointers, own) } else { forwardRow(run, type, row, pointers, own) }
 }
 
 private func epilogue<E: Element>(_ run: UnsafeMutablePointer<DepthwiseRun>, _ at: Int, _ type: E.Type) -> PixelEpilogue<E> {
@@ -145,15 +144,15 @@ private func activateRow<E: Element>(_ run: UnsafeMutablePointer<DepthwiseRun>, 
 }
 
 private func forwardRow<E: Element>(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: UnsafeMutablePointer<E>?
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
 ) {
   var plan = run.pointee.plan
   let at = row &* plan.outWidth &* plan.channels
   let rowFloats = plan.width &* plan.inChannels
-  let result = elements(run.pointee.y, E.self) + at
-  var image = elements(run.pointee.x, E.self) + row / plan.outHeight &* plan.height &* rowFloats
+  let result = elements(run.pointee.y, type) + at
+  var image = elements(run.pointee.x, type) + row / plan.outHeight &* plan.height &* rowFloats
   var y = row % plan.outHeight
-  if let own {
+  if let own = own.map({ elements($0, type) }) {
     // The window's rows within the image become an image of their own.
     let origin = y &* plan.strideH &- plan.top
     let rows = inside(origin, plan.dilationH, plan.kernelHeight, plan.height)
@@ -168,27 +167,28 @@ private func forwardRow<E: Element>(
   withUnsafePointer(to: plan) {
     depthwiseRow(
       AsIs.self, $0, image, run.pointee.kernel, row: y, from: 0, to: plan.outWidth, channels: 0, plan.channels,
-      result, epilogue(run, at, E.self), pointers)
+      result, epilogue(run, at, type), pointers)
   }
   activateRow(run, result)
 }
 
 private func gradientRow<E: Element>(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: UnsafeMutablePointer<E>?
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
 ) {
   let plan = run.pointee.plan
-  let result = elements(run.pointee.y, E.self) + row &* plan.outWidth &* plan.outChannels
-  let image = elements(run.pointee.x, E.self) + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
-  if plan.isTransposed {
-    transposedRow(run, image, row % plan.outHeight, pointers, to: own ?? result)
-  } else {
+  let result = elements(run.pointee.y, type) + row &* plan.outWidth &* plan.outChannels
+  let image = elements(run.pointee.x, type) + row / plan.outHeight &* plan.height &* plan.width &* plan.channels
+  func write<Y: Element>(_ y: UnsafeMutablePointer<Y>) {
+    if plan.isTransposed { return transposedRow(run, image, row % plan.outHeight, pointers, to: y) }
     withUnsafePointer(to: &run.pointee.plan) {
       depthwiseRow(
         AsIs.self, $0, image, run.pointee.kernel, row: row % plan.outHeight, from: 0, to: plan.outWidth, channels: 0, plan.channels,
-        own ?? result, epilogue(run, 0, E.self), pointers)
+        y, epilogue(run, 0, Y.self), pointers)
     }
   }
-  if let own { sumEach(UnsafePointer(own), plan.outWidth &* plan.outChannels, plan.multiplier, to: result) }
+  guard let own else { return write(result) }
+  write(own)
+  sumEach(own, plan.outWidth &* plan.outChannels, plan.multiplier, to: result)
 }
 
 /// Output pixels [from, to) of one row, `count` of their channels from `first` on, into y: one pixel every `count` floats. `epilogue` is that of
@@ -265,12 +265,12 @@ private func gradientRow<E: Element>(
   UnsafeMutableRawPointer(pointers).assumingMemoryBound(to: UnsafePointer<E>.self)
 }
 
-private func transposedRow<E: Element>(
-  _ run: UnsafeMutablePointer<DepthwiseRun>, _ image: UnsafePointer<E>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>,
-  to result: UnsafeMutablePointer<E>
+private func transposedRow<X: Element, Y: Element>(
+  _ run: UnsafeMutablePointer<DepthwiseRun>, _ image: UnsafePointer<X>, _ row: Int, _ pointers: UnsafeMutablePointer<Source>,
+  to result: UnsafeMutablePointer<Y>
 ) {
   let plan = run.pointee.plan
-  let sources = pointersToPixels(pointers, E.self)
+  let sources = pointersToPixels(pointers, X.self)
   let channels = plan.channels
   let originY = row &+ plan.top
   for x in 0..<plan.outWidth {
@@ -287,7 +287,7 @@ private func transposedRow<E: Element>(
       }
     }
     depthwisePixel(
-      AsIs.self, sources, pointers + mostTaps, taps, count: channels, result + x &* channels, epilogue(run, 0, E.self))
+      AsIs.self, sources, pointers + mostTaps, taps, count: channels, result + x &* channels, epilogue(run, 0, Y.self))
   }
 }
 

@@ -105,11 +105,17 @@ struct TileCall {
 }
 
 @inline(__always) private func runWideTile(rows: Int, _ call: UnsafePointer<TileCall>) {
-  if call.pointee.pairs { runTile(Row2<Pairs>.self, rows: rows, call) } else { runTile(Row2<Floats>.self, rows: rows, call) }
+  #if !XFER_ISA_AMX
+    if call.pointee.pairs { return runTile(Row2<Pairs>.self, rows: rows, call) }
+  #endif
+  runTile(Row2<Floats>.self, rows: rows, call)
 }
 
 @inline(__always) private func runNarrowTile(rows: Int, _ call: UnsafePointer<TileCall>) {
-  if call.pointee.pairs { runTile(Row1<Pairs>.self, rows: rows, call) } else { runTile(Row1<Floats>.self, rows: rows, call) }
+  #if !XFER_ISA_AMX
+    if call.pointee.pairs { return runTile(Row1<Pairs>.self, rows: rows, call) }
+  #endif
+  runTile(Row1<Floats>.self, rows: rows, call)
 }
 
 /// A tile with `columns` columns left to the right edge of C, which may be fewer than a panel has.
@@ -119,6 +125,9 @@ struct TileCall {
 @inline(__always) func runTile(
   rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>
 ) {
+  #if XFER_ISA_AMX
+    if call.pointee.pairs { return runMatrixTile(rows: rows, columns: columns, call.pointee, spillRows: spillRows) }
+  #endif
   if columns >= panelWidth { return runWideTile(rows: rows, call) }
   if columns == lanes { return runNarrowTile(rows: rows, call) }
   runEdgeTile(rows: rows, columns: columns, call, spillRows: spillRows)
@@ -131,11 +140,7 @@ struct TileCall {
   call.pointee.spill(to: spillRows)
   if columns > lanes { runWideTile(rows: rows, call) } else { runNarrowTile(rows: rows, call) }
   call.pointee = asked
-  if asked.epilogue.elements == .halves {
-    finishSpilled(rows: rows, columns: columns, asked, BFloat16.self, spillRows: spillRows)
-  } else {
-    finishSpilled(rows: rows, columns: columns, asked, Float.self, spillRows: spillRows)
-  }
+  finishSpilled(rows: rows, columns: columns, asked, spillRows: spillRows)
 }
 
 extension TileCall {
@@ -149,20 +154,32 @@ extension TileCall {
 }
 
 /// From a spilled tile to memory, by way of the epilogue of `asked`.
-func finishSpilled<E: Element>(rows: Int, columns: Int, _ asked: TileCall, _ type: E.Type, spillRows: UnsafePointer<Target>) {
+func finishSpilled(rows: Int, columns: Int, _ asked: TileCall, spillRows: UnsafePointer<Target>) {
+  if asked.epilogue.elements == .halves {
+    finishSpilled(rows: rows, columns: columns, asked, BFloat16.self, spillRows: spillRows)
+  } else {
+    finishSpilled(rows: rows, columns: columns, asked, Float.self, spillRows: spillRows)
+  }
+}
+
+private func finishSpilled<E: Element>(rows: Int, columns: Int, _ asked: TileCall, _ type: E.Type, spillRows: UnsafePointer<Target>) {
   for i in 0..<rows {
-    let to: UnsafeMutablePointer<E> = elements(asked.c[i], type)
-    var j = 0
-    while j < columns {
-      let n = columns &- j < lanes ? columns &- j : lanes
-      let at = asked.column &+ j
+    let to = elements(asked.c[i], type) + asked.column
+    let residual = asked.residual.map { elements(Source($0[i]), type) + asked.column }
+    @inline(__always) func finish(_ j: Int, _ n: Int) {
+      @inline(__always) func get<T: Element>(_ p: UnsafePointer<T>) -> Vec { n == lanes ? load(p + j) : load(p + j, first: n) }
       var v = load(Source(spillRows[i] + j))
-      if asked.epilogue.accumulates { v += load(UnsafePointer(to + at), first: n) }
-      if let bias = asked.epilogue.bias { v += load(bias + at, first: n) }
-      if let residual = asked.residual { v += load(elements(Source(residual[i]), type) + at, first: n) }
+      if asked.epilogue.accumulates { v += get(UnsafePointer(to)) }
+      if let bias = asked.epilogue.bias { v += get(bias + asked.column) }
+      if let residual { v += get(residual) }
       if asked.epilogue.clamps { v = clamped(v, splat(asked.epilogue.low), splat(asked.epilogue.high)) }
-      storeVector(v, to + at, first: n)
+      if n == lanes { storeVector(v, to + j) } else { storeVector(v, to + j, first: n) }
+    }
+    var j = 0
+    while j &+ lanes <= columns {
+      finish(j, lanes)
       j &+= lanes
     }
+    if j < columns { finish(j, columns &- j) }
   }
 }

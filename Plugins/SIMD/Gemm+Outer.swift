@@ -50,7 +50,7 @@ struct OuterGemm {
 
   var positions: Int { batch &* height &* width }
   var rows: Int { pieces &* pieceLength }
-  var tilesPerPiece: Int { ceilDivide(pieceLength, maxTileRows) }
+  var tilesPerPiece: Int { ceilDivide(pieceLength, kind.tallest) }
   var tiles: Int { pieces &* tilesPerPiece }
   var sourceFloats: Int { batch &* sourceHeight &* sourceWidth &* depth }
   /// Floats of a row of B and of C, all groups side by side.
@@ -108,10 +108,11 @@ private struct OuterScratch {
 
   static func bytes(_ plan: OuterGemm) -> Int {
     let panels = panelCount(plan.columns)
-    return aligned((positionBlock &* maxTileRows &+ packSlack) &* 4)
+    let rows = plan.kind.tallest
+    return aligned((positionBlock &* rows &+ packSlack) &* 4)
       &+ (panels < panelChunk ? panels : panelChunk) &* positionBlock &* panelWidth &* 4
       &+ aligned(plan.span > 1 ? positionBlock &* plan.pieceLength &* 4 : 0) &+ aligned(positionBlock &* 8)
-      &+ 2 &* aligned(maxTileRows &* 8) &+ aligned(maxTileRows &* panelWidth &* 4)
+      &+ 2 &* aligned(rows &* 8) &+ aligned(rows &* panelWidth &* 4)
   }
 
   init(_ memory: UnsafeMutableRawPointer, _ plan: UnsafePointer<OuterGemm>) {
@@ -122,14 +123,15 @@ private struct OuterScratch {
       return place
     }
     let count = panelCount(plan.pointee.columns)
-    tile = take(positionBlock &* maxTileRows &+ packSlack, Float.self)
+    let tallest = plan.pointee.kind.tallest
+    tile = take(positionBlock &* tallest &+ packSlack, Float.self)
     panels = take((count < panelChunk ? count : panelChunk) &* positionBlock &* panelWidth, Float.self)
     spans = take(plan.pointee.span > 1 ? positionBlock &* plan.pointee.pieceLength : 0, Float.self)
     source = take(positionBlock, Source.self)
-    rows = take(maxTileRows, Target.self)
-    spill = take(maxTileRows, Target.self)
-    let spilled = take(maxTileRows &* panelWidth, Float.self)
-    for i in 0..<maxTileRows { spill[i] = spilled + i &* panelWidth }
+    rows = take(tallest, Target.self)
+    spill = take(tallest, Target.self)
+    let spilled = take(tallest &* panelWidth, Float.self)
+    for i in 0..<tallest { spill[i] = spilled + i &* panelWidth }
   }
 }
 
@@ -159,7 +161,9 @@ let runOuterGemm: Run = { kernel, inputs, outputs, workspace in
         run.pointee.failed = true
         return
       }
+      beginTiles(run.pointee.plan.pointee.kind)
       for task in begin..<end { runPart(run, Int(task), OuterScratch(memory, run.pointee.plan)) }
+      endTiles(run.pointee.plan.pointee.kind)
       run.pointee.scratch.giveBack(run.pointee.host, worker, memory)
     }
     if run.failed { return fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a worker's packed tiles") }

@@ -4,8 +4,12 @@
 /// last column. Both are made by one of two motions: transposing rows that run along the steps, or copying
 /// rows that run across them.
 
-/// Floats that packing may write past the end of a tile.
-let packSlack = 16
+/// Floats that packing may write past the end of a tile, and a product of tile registers may read.
+#if XFER_ISA_AMX
+  let packSlack = 512
+#else
+  let packSlack = 16
+#endif
 
 /// out[k*stride + i] = rows[i][k] for i < count, k < length.
 ///

@@ -6,13 +6,19 @@ import CPluginSupport
 ///
 /// - Parameters:
 ///   - rows: of `elements`; may be changed.
-///   - pairs: room for `count` rows of `pitch` pairs each, unless steps are floats.
+///   - pairs: room for `count` rows of `pitch` pairs each, where rows are rounded before they are turned.
 @inline(__always) func packTile(
   _ kind: StepKind, _ rows: UnsafeMutablePointer<Source>, _ elements: ElementKind, count: Int, length: Int, pairs: Target, pitch: Int,
   to out: Target
 ) {
   if kind == .floats { return packTransposed(rows, count: count, length: length, stride: count, to: out) }
-  #if XFER_ISA_AVX512BF16
+  #if XFER_ISA_AMX
+    if elements == .halves {
+      packMatrixRows(pointers(rows, BFloat16.self), count: count, length: length, to: out)
+    } else {
+      packMatrixRows(rows, count: count, length: length, to: out)
+    }
+  #elseif XFER_ISA_AVX512BF16
     // Rows of bfloat16 are pairs already, unless one is left over at their end.
     if elements == .floats || length & 1 == 1 {
       for i in 0..<count {
@@ -41,7 +47,7 @@ import CPluginSupport
   UnsafeRawPointer(rows).assumingMemoryBound(to: UnsafePointer<E>.self)
 }
 
-#if XFER_ISA_AVX512BF16
+#if XFER_ISA_AVX512BF16 && !XFER_ISA_AMX
   /// Writes whole registers: 8 pairs for every 16 elements begun.
   @inline(never) private func roundToPairs<E: Element>(_ row: Source, _ type: E.Type, length: Int, to out: Target) {
     let row = elements(row, type)
@@ -73,7 +79,9 @@ import CPluginSupport
 @inline(__always) private func packPairTileAcross<E: Element>(
   _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
 ) {
-  #if XFER_ISA_AVX512BF16
+  #if XFER_ISA_AMX
+    packMatrixRowsAcross(rows, column: column, count: count, width: width, to: out)
+  #elseif XFER_ISA_AVX512BF16
     packPairsAcross(rows, column: column, count: count, width: width, to: out)
   #else
     packAcross(rows, column: column, count: count, width: width, to: out)
@@ -106,11 +114,20 @@ import CPluginSupport
   case (.pairs, false): packPairRows(b, stride: stride, count: count, width: width, to: out)
   case (.pairs, true): packPairsTransposed(b, stride: stride, count: count, width: width, to: out)
   }
+  clearMissingSteps(kind, count, to: out)
+}
+
+/// Zeros for the steps beyond the last pair that a product takes with it.
+@inline(__always) private func clearMissingSteps(_ kind: StepKind, _ count: Int, to out: Target) {
+  if kind.depth == 1 { return }
+  let pairs = (count &+ 1) / 2
+  (out + pairs &* panelWidth).update(repeating: 0, count: (kind.steps(count) &- pairs) &* panelWidth)
 }
 
 /// `b` is of bfloat16: rows of its matrix, which is not turned.
 @inline(__always) func packPanelOfHalves(_ b: Source, stride: Int, count: Int, width: Int, to out: Target) {
   packPairRows(elements(b, BFloat16.self), stride: stride, count: count, width: width, to: out)
+  clearMissingSteps(.pairs, count, to: out)
 }
 
 @inline(never) private func packPairRows<E: Element>(_ b: UnsafePointer<E>, stride: Int, count: Int, width: Int, to out: Target) {

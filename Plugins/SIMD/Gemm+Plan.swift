@@ -2,9 +2,6 @@ import CXfer
 
 /// How the plans of Gemm+Rows are made: which pieces of which pixels the summed dimension is made of.
 
-/// Steps of a block: what of an A tile and a B panel stays in the caches, and what is summed in one go.
-let longestStepBlock = 768
-
 /// A tap of a window: where it reads, relative to a row's own pixel, and its number in B.
 struct Tap {
   var y: Int
@@ -15,15 +12,15 @@ struct Tap {
 extension RowGemm {
   /// Room for the tables of `grids` grids that share `taps` taps.
   func tableBytes(grids: Int, taps: Int, tapLength: Int) -> Int {
-    let pieces = taps &* ceilDivide(kind.steps(tapLength), longestStepBlock)
+    let pieces = taps &* ceilDivide(kind.steps(tapLength), kind.longestBlock)
     return aligned(grids &* MemoryLayout<RowGrid>.stride) &+ aligned(pieces &* MemoryLayout<Piece>.stride)
       &+ aligned((pieces &+ 2 &* grids &+ 1) &* 8)
-      &+ aligned((tapLength < longestStepBlock &* kind.unit ? tapLength : longestStepBlock &* kind.unit) &* 4)
+      &+ aligned((tapLength < kind.longestBlock &* kind.unit ? tapLength : kind.longestBlock &* kind.unit) &* 4)
   }
 
   /// Lays the tables out in memory of `tableBytes`, all zero.
   mutating func useTables(_ memory: UnsafeMutableRawPointer, grids count: Int, taps: Int, tapLength: Int) {
-    let capacity = taps &* ceilDivide(kind.steps(tapLength), longestStepBlock)
+    let capacity = taps &* ceilDivide(kind.steps(tapLength), kind.longestBlock)
     var p = memory
     grids = p.bindMemory(to: RowGrid.self, capacity: count)
     p += aligned(count &* MemoryLayout<RowGrid>.stride)
@@ -43,16 +40,16 @@ extension RowGemm {
     grid.firstPiece = pieceEnd
     grid.firstBlock = blockEnd
     let tapSteps = kind.steps(tapLength)
-    let parts = ceilDivide(tapSteps, longestStepBlock)
+    let parts = ceilDivide(tapSteps, kind.longestBlock)
     var inBlock = 0
     var length = 0
     blocks[blockEnd] = pieceEnd
     for t in 0..<tapCount {
       for part in 0..<parts {
-        let begin = part &* tapSteps / parts
-        let count = (part &+ 1) &* tapSteps / parts &- begin
+        let begin = part &* (tapSteps / kind.depth) / parts &* kind.depth
+        let count = (part &+ 1) &* (tapSteps / kind.depth) / parts &* kind.depth &- begin
         let floats = (begin &+ count) &* kind.unit < tapLength ? count &* kind.unit : tapLength &- begin &* kind.unit
-        if length &+ count > longestStepBlock && length > 0 {
+        if length &+ count > kind.longestBlock && length > 0 {
           blockEnd &+= 1
           blocks[blockEnd] = pieceEnd
           inBlock = 0
@@ -86,7 +83,7 @@ extension RowGemm {
       tilesPerBlock = 1
       return
     }
-    let tileBytes = maxTileRows &* (longestBlock > 0 ? longestBlock : 1) &* kind.wordsOfA &* 4
+    let tileBytes = kind.tallest &* (longestBlock > 0 ? longestBlock : 1) &* kind.wordsOfA &* 4
     let fit = 384 * 1024 / tileBytes
     tilesPerBlock = fit < 1 ? 1 : (fit > 16 ? 16 : fit)
   }

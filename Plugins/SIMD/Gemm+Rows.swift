@@ -109,11 +109,12 @@ private struct RowScratch {
   var segments: UnsafeMutablePointer<Segment>
 
   static func bytes(_ plan: UnsafePointer<RowGemm>) -> Int {
-    let rows = plan.pointee.tilesPerBlock &* maxTileRows
+    let tallest = plan.pointee.kind.tallest
+    let rows = plan.pointee.tilesPerBlock &* tallest
     return aligned((rows &* wordsOfA(plan) &+ packSlack) &* 4)
       &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(pairWords(plan) &* 4)
       &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
-      &+ aligned(maxTileRows &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(maxTileRows &* 8)
+      &+ aligned(tallest &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(tallest &* 8)
       &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
   }
 
@@ -121,12 +122,12 @@ private struct RowScratch {
   private static func wordsOfA(_ plan: UnsafePointer<RowGemm>) -> Int { plan.pointee.longestBlock &* plan.pointee.kind.wordsOfA }
 
   private static func pairWords(_ plan: UnsafePointer<RowGemm>) -> Int {
-    plan.pointee.kind == .pairs && !Pairs.splitsPairs ? maxTileRows &* pairPitch(plan.pointee.longestPiece) : 0
+    plan.pointee.kind == .pairs && !Pairs.splitsPairs && plan.pointee.kind.depth == 1 ? plan.pointee.kind.tallest &* pairPitch(plan.pointee.longestPiece) : 0
   }
 
   /// Rows that are put together before they are packed.
   private static func spanRows(_ plan: UnsafePointer<RowGemm>) -> Int {
-    plan.pointee.span > 1 || plan.pointee.depthwise != nil ? maxTileRows : 0
+    plan.pointee.span > 1 || plan.pointee.depthwise != nil ? plan.pointee.kind.tallest : 0
   }
 
   init(_ memory: UnsafeMutableRawPointer, _ plan: UnsafePointer<RowGemm>) {
@@ -136,21 +137,22 @@ private struct RowScratch {
       p += aligned(count &* MemoryLayout<T>.stride)
       return place
     }
-    let count = plan.pointee.tilesPerBlock &* maxTileRows
+    let tallest = plan.pointee.kind.tallest
+    let count = plan.pointee.tilesPerBlock &* tallest
     panelA = take(count &* Self.wordsOfA(plan) &+ packSlack, Float.self)
     spans = take(Self.spanRows(plan) &* plan.pointee.longestPiece, Float.self)
     pairs = take(Self.pairWords(plan), Float.self)
     taps = take(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps, Source.self)
-    let tile = take(maxTileRows &* panelWidth, Float.self)
+    let tile = take(tallest &* panelWidth, Float.self)
     rows = take(count, Target.self)
     residual = take(count, Target.self)
     image = take(count, Source.self)
     y = take(count, Int.self)
     x = take(count, Int.self)
-    spill = take(maxTileRows, Target.self)
-    source = take(maxTileRows, Source.self)
+    spill = take(tallest, Target.self)
+    source = take(tallest, Source.self)
     segments = take(plan.pointee.piecesPerBlock, Segment.self)
-    for i in 0..<maxTileRows { spill[i] = tile + i &* panelWidth }
+    for i in 0..<tallest { spill[i] = tile + i &* panelWidth }
   }
 }
 
@@ -159,7 +161,7 @@ extension RowGemm {
   /// a tile, packing and the reading of B cost.
   func divide(_ grid: inout RowGrid, threads: Int) {
     grid.rows = batch &* grid.height &* grid.width
-    grid.tiles = depthwise == nil ? ceilDivide(grid.rows, maxTileRows) : tilesOfWholeRows(grid)
+    grid.tiles = depthwise == nil ? ceilDivide(grid.rows, kind.tallest) : tilesOfWholeRows(grid)
     let panels = panelCount(columns)
     var best = Int.max
     let least = ceilDivide(grid.tiles, 9)
@@ -196,7 +198,9 @@ extension RowRun {
           return
         }
         let scratch = RowScratch(memory, run.pointee.plan)
+        beginTiles(run.pointee.plan.pointee.kind)
         for task in begin..<end { runPart(run, Int(task), scratch) }
+        endTiles(run.pointee.plan.pointee.kind)
         run.pointee.scratch.giveBack(run.pointee.host, worker, memory)
       }
     }
@@ -375,8 +379,9 @@ private func runBlock(
   // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
   let read = plan.pointee.read
   let next = place(
-    scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ maxTileRows) &* plan.pointee.depth, read)
-  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? maxTileRows &* plan.pointee.depth &<< read.shift / 64 : 0
+    scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ plan.pointee.kind.tallest) &* plan.pointee.depth,
+    read)
+  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? plan.pointee.kind.tallest &* plan.pointee.depth &<< read.shift / 64 : 0
   for panel in firstPanel..<endPanel {
     let part = panel &- firstPanel
     for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {

@@ -5,7 +5,9 @@ import CPluginSupport
 nonisolated(unsafe) private var currentHost: Host?
 nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
 
-#if XFER_ISA_AVX512BF16
+#if XFER_ISA_AMX
+  private let variant: (level: Int32, name: StaticString) = (4, "1.0 amx")
+#elseif XFER_ISA_AVX512BF16
   private let variant: (level: Int32, name: StaticString) = (3, "1.0 avx512bf16")
 #elseif XFER_ISA_AVX512
   private let variant: (level: Int32, name: StaticString) = (2, "1.0 avx512")
@@ -54,6 +56,12 @@ private func scoreVariant(_ host: Host?) -> Int32 {
     if let host { _ = fail(host, XFER_E_UNSUPPORTED, "this CPU or system lacks the instructions of this variant") }
     return 0
   }
+  #if XFER_ISA_AMX
+    if xfer_may_use_tiles() == 0 {
+      if let host { _ = fail(host, XFER_E_UNSUPPORTED, "the system does not let this process use tile registers") }
+      return 0
+    }
+  #endif
   return 100 + variant.level
 }
 

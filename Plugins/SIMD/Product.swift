@@ -43,7 +43,33 @@ enum StepKind {
 
   /// Floats a step stands for.
   @inline(__always) var unit: Int { self == .pairs ? 2 : 1 }
-  @inline(__always) func steps(_ length: Int) -> Int { self == .pairs ? (length &+ 1) / 2 : length }
+  /// Steps of a product of tile registers: those that are missing are zeros. 1 where steps are multiplied one by one.
+  @inline(__always) var depth: Int {
+    #if XFER_ISA_AMX
+      self == .pairs ? tileDepth : 1
+    #else
+      1
+    #endif
+  }
+  /// Rows of the tallest tile.
+  @inline(__always) var tallest: Int {
+    #if XFER_ISA_AMX
+      self == .pairs ? tallestMatrixTile : maxTileRows
+    #else
+      maxTileRows
+    #endif
+  }
+  /// Steps of a block: what of an A tile and a B panel stays in the caches, and what is summed in one go.
+  @inline(__always) var longestBlock: Int {
+    #if XFER_ISA_AMX
+      self == .pairs ? 2304 : 768
+    #else
+      768
+    #endif
+  }
+  @inline(__always) func steps(_ length: Int) -> Int {
+    self == .pairs ? ceilDivide(length, 2 &* depth) &* depth : length
+  }
   /// Floats of a row of an A tile for one step.
   @inline(__always) var wordsOfA: Int { self == .pairs && Pairs.splitsPairs ? 2 : 1 }
 }

@@ -29,8 +29,8 @@ extension RowGemm {
   /// Tiles that begin and end where rows of the image do, or divide them evenly: pixels side by side share what they read.
   func tilesOfWholeRows(_ grid: RowGrid) -> Int {
     let rows = batch &* grid.height
-    if grid.width > maxTileRows { return rows &* ceilDivide(grid.width, maxTileRows) }
-    var perTile = maxTileRows / grid.width
+    if grid.width > kind.tallest { return rows &* ceilDivide(grid.width, kind.tallest) }
+    var perTile = kind.tallest / grid.width
     while rows % perTile != 0 { perTile &-= 1 }
     return rows / perTile
   }
@@ -84,7 +84,7 @@ struct SeparableOp {
     let activation = a.activation
     guard
       written == .floats
-        || (kind.steps(s.channels) <= longestStepBlock && (activation.kind == linear || isClamp(activation)))
+        || (kind.steps(s.channels) <= kind.longestBlock && (activation.kind == linear || isClamp(activation)))
     else { return nil }
     half = SeparableHalf(plan: Depthwise(s, a.depthwise_activation), rectifiesInput: input.kind != linear)
   }

@@ -138,5 +138,5 @@ extension ScatteredCall: InPlaceCall {
   call.pointee.tile.spill(to: spillRows)
   if columns > lanes { runInPlace(Row2<Floats>.self, rows: rows, call) } else { runInPlace(Row1<Floats>.self, rows: rows, call) }
   call.pointee.tile = asked
-  finishSpilled(rows: rows, columns: columns, asked, Float.self, spillRows: spillRows)
+  finishSpilled(rows: rows, columns: columns, asked, spillRows: spillRows)
 }

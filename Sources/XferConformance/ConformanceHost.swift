@@ -67,7 +67,7 @@ public final class ConformanceHost: Sendable {
   private static var table: xfer_host {
     xfer_host(
       struct_size: MemoryLayout<xfer_host>.size, abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR),
-      max_isa: Int32(XFER_ISA_AVX512_BF16),
+      max_isa: Int32(XFER_ISA_AMX_BF16),
       thread_count: { host in Int32(ConformanceHost.of(host)?.count ?? 1) },
       parallel_for: { host, count, grain, fn, context in
         if let owner = ConformanceHost.of(host), let fn { owner.loop(Int(count), Int(max(grain, 1)), fn, context) }

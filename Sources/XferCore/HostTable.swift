@@ -28,11 +28,13 @@ enum HostTable {
     case "baseline": Int32(XFER_ISA_BASELINE)
     case "avx2": Int32(XFER_ISA_AVX2)
     case "avx512": Int32(XFER_ISA_AVX512)
-    case "avx512bf16", nil: Int32(XFER_ISA_AVX512_BF16)
+    case "avx512bf16": Int32(XFER_ISA_AVX512_BF16)
+    case "amx", nil: Int32(XFER_ISA_AMX_BF16)
     case let other?:
       {
-        log(Int32(XFER_LOG_WARNING), "XFER_MAX_ISA is to be baseline, avx2, avx512 or avx512bf16, '\(other)' was given: nothing is capped")
-        return Int32(XFER_ISA_AVX512_BF16)
+        log(
+          Int32(XFER_LOG_WARNING), "XFER_MAX_ISA is to be baseline, avx2, avx512, avx512bf16 or amx, '\(other)' was given: nothing is capped")
+        return Int32(XFER_ISA_AMX_BF16)
       }()
     }
   }

@@ -68,7 +68,7 @@ enum TestHost {
     host.initialize(
       to: xfer_host(
         struct_size: MemoryLayout<xfer_host>.size,
-        abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), max_isa: Int32(XFER_ISA_AVX512_BF16),
+        abi_major: UInt32(XFER_PLUGIN_ABI_MAJOR), abi_minor: UInt32(XFER_PLUGIN_ABI_MINOR), max_isa: Int32(XFER_ISA_AMX_BF16),
         thread_count: { _ in 1 },
         parallel_for: { _, count, _, fn, context in fn?(context, 0, count, 0) },
         alloc: { _, bytes, alignment in

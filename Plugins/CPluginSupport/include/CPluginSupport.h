@@ -14,7 +14,7 @@ static inline uint64_t xfer_xcr0(void) {
 }
 
 /* The level of x86-64 this CPU and system can run: 0 baseline, 1 AVX2+FMA, 2 AVX-512 F/BW/DQ/VL/CD,
- * 3 that and AVX-512 BF16. */
+ * 3 that and AVX-512 BF16, 4 that and tile registers for bfloat16 (AMX). */
 static inline int32_t xfer_cpu_isa(void) {
   unsigned a, b, c, d, b7;
   uint64_t xcr0 = xfer_xcr0();
@@ -23,7 +23,9 @@ static inline int32_t xfer_cpu_isa(void) {
   if (!__get_cpuid_count(7, 0, &a, &b7, &c, &d) || !(b7 & (1u << 5))) return 0;
   unsigned avx512 = (1u << 16) | (1u << 17) | (1u << 28) | (1u << 30) | (1u << 31);
   if ((b7 & avx512) != avx512 || (xcr0 & 0xe6) != 0xe6) return 1;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5)) ? 3 : 2;
+  int hasTiles = (d & (1u << 22)) && (d & (1u << 24)) && (xcr0 & 0x60000) == 0x60000;
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & (1u << 5))) return 2;
+  return hasTiles ? 4 : 3;
 }
 #else
 static inline int32_t xfer_cpu_isa(void) { return 0; }

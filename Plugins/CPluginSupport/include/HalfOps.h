@@ -74,11 +74,14 @@ XFER_INLINE xfer_vec xfer_vec_load_bf16_first(const uint16_t *p, int64_t n) {
 #endif
 }
 XFER_INLINE void xfer_vec_store_bf16_first(uint16_t *p, xfer_vec a, int64_t n) {
+#if XFER_PAIR_PRODUCTS
+  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh(a));
+#elif XFER_LANES == 16
+  __m512i words = _mm512_srli_epi32((__m512i)xfer_vec_to_half(a), 16);
+  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), _mm512_cvtepi32_epi16(words));
+#else
   uint16_t bits[XFER_LANES];
   xfer_vec_store_bf16(bits, a);
-#if XFER_LANES == 16
-  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), _mm256_loadu_si256((const __m256i *)bits));
-#else
   int64_t at = 0;
   for (int64_t part = XFER_LANES; part; part >>= 1)
     if (n & part) {

@@ -218,11 +218,7 @@ public final class Trainer {
     } else {
       inputs = key.inputs.map { graph.input($0) }
       predictions = try model.emitAll(inputs, LoweringContext(graph: graph, training: key.training))
-      if precision == .bfloat16 {
-        // Those found for training alone know no cut of their own for evaluation.
-        let known = frozenParts.flatMap { key.training || $0.key.evaluates ? $0.parts : nil }
-        options.floats = try known?.cut(in: graph, training: key.training) ?? model.frozenCut(in: graph, training: key.training)
-      }
+      if precision == .bfloat16 { options.floats = try parts(model, training: key.training).cut(in: graph, training: key.training) }
     }
     var targets = [ValueID?](repeating: nil, count: outputs.count)
     var weights = targets
@@ -328,6 +324,12 @@ public final class Trainer {
     let parts = try FrozenPart.Pair(model, plastic: trainableWeights, moving: movingWeights, fixing: key.fixing, evaluates: key.evaluates)
     frozenParts = (key, parts)
     return parts
+  }
+
+  /// Those known already where they serve: found for training alone, they have none of evaluation.
+  private func parts(_ model: Model, training: Bool) throws -> FrozenPart.Pair {
+    if let known = frozenParts, known.key.settings == Layer.settingsGeneration, training || known.key.evaluates { return known.parts }
+    return try parts(model, PartsKey(fixing: false, evaluates: !training))
   }
 
   func forgetFeatures() { caches = (nil, nil) }

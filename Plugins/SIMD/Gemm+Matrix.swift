@@ -67,7 +67,7 @@
   @inline(never) func packMatrixRowsAcross<E: Element>(
     _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
   ) {
-    withUnsafeTemporaryAllocation(of: Vec.self, capacity: tileDepth) { pairs in
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: tileDepth &* lanes) { pairs in
       guard let pairs = pairs.baseAddress else { return }
       var to = out
       var k = 0
@@ -77,13 +77,12 @@
           let n = width &- i < lanes ? width &- i : lanes
           for step in 0..<tileDepth {
             let (even, odd) = (k &+ 2 &* step, k &+ 2 &* step &+ 1)
-            pairs[step] =
-              odd < count
-              ? E.pairs(load(rows[even] + column + i, first: n), load(rows[odd] + column + i, first: n))
-              : even < count ? E.pairs(load(rows[even] + column + i, first: n), Vec.zero) : Vec.zero
+            let a = even < count ? load(rows[even] + column + i, first: n) : Vec.zero
+            let b = odd < count ? load(rows[odd] + column + i, first: n) : Vec.zero
+            storeVector(E.pairs(a, b), pairs + step &* lanes)
           }
-          xfer_turn_16(UnsafeMutableRawPointer(pairs).assumingMemoryBound(to: Float.self))
-          for row in 0..<n { storeVector(pairs[row], to + (i &+ row) &* tileDepth) }
+          xfer_turn_16(pairs)
+          for row in 0..<n { storeVector(load(Source(pairs + row &* lanes)), to + (i &+ row) &* tileDepth) }
           i &+= lanes
         }
         to += width &* tileDepth

@@ -58,12 +58,12 @@ XFER_INLINE void xfer_tiles_store(float *c, int32_t tall, int32_t wide) {
   if (wide) _tile_stored(3, c + 528, 128);
 }
 
-/* Transposes 16 rows of 16 floats, each a register, in place. */
+/* Transposes 16 rows of 16 floats, in place. */
 XFER_INLINE void xfer_turn_16(float *rows) {
   __m512 t[16];
   for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(_mm512_load_ps(rows + 16 * i), _mm512_load_ps(rows + 16 * i + 16));
-    t[i + 1] = _mm512_unpackhi_ps(_mm512_load_ps(rows + 16 * i), _mm512_load_ps(rows + 16 * i + 16));
+    t[i] = _mm512_unpacklo_ps(_mm512_loadu_ps(rows + 16 * i), _mm512_loadu_ps(rows + 16 * i + 16));
+    t[i + 1] = _mm512_unpackhi_ps(_mm512_loadu_ps(rows + 16 * i), _mm512_loadu_ps(rows + 16 * i + 16));
   }
   /* Lane 4q + j of u[4g + k] is column 4q + k of row 4g + j. */
   __m512 u[16];
@@ -76,10 +76,10 @@ XFER_INLINE void xfer_turn_16(float *rows) {
   for (int k = 0; k < 4; k++) {
     __m512 low = _mm512_shuffle_f32x4(u[k], u[4 + k], 0x88), high = _mm512_shuffle_f32x4(u[k], u[4 + k], 0xdd);
     __m512 low2 = _mm512_shuffle_f32x4(u[8 + k], u[12 + k], 0x88), high2 = _mm512_shuffle_f32x4(u[8 + k], u[12 + k], 0xdd);
-    _mm512_store_ps(rows + 16 * (k), _mm512_shuffle_f32x4(low, low2, 0x88));
-    _mm512_store_ps(rows + 16 * (4 + k), _mm512_shuffle_f32x4(high, high2, 0x88));
-    _mm512_store_ps(rows + 16 * (8 + k), _mm512_shuffle_f32x4(low, low2, 0xdd));
-    _mm512_store_ps(rows + 16 * (12 + k), _mm512_shuffle_f32x4(high, high2, 0xdd));
+    _mm512_storeu_ps(rows + 16 * (k), _mm512_shuffle_f32x4(low, low2, 0x88));
+    _mm512_storeu_ps(rows + 16 * (4 + k), _mm512_shuffle_f32x4(high, high2, 0x88));
+    _mm512_storeu_ps(rows + 16 * (8 + k), _mm512_shuffle_f32x4(low, low2, 0xdd));
+    _mm512_storeu_ps(rows + 16 * (12 + k), _mm512_shuffle_f32x4(high, high2, 0xdd));
   }
 }
 #endif

@@ -8,7 +8,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 failed=()
-for name in simd-avx512bf16 simd-avx512 simd-avx2 simd-baseline blas onednn naive; do
+for name in simd-amx simd-avx512bf16 simd-avx512 simd-avx2 simd-baseline blas onednn naive; do
   if "$tree/bin/xfer" plugin-check "$tree/lib/xfer/plugins/libxfer-$name.so" --rounds 100 --shapes "$shapes" --seed "$seed" >"$log" 2>&1; then
     echo "$name: $(tail -1 "$log")"
   elif grep -q 'it cannot run here' "$log"; then

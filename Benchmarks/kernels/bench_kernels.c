@@ -33,6 +33,33 @@ typedef float vec __attribute__((vector_size(16)));
 #endif
 enum { LANES = sizeof(vec) / 4, STEPS = 200000 };
 
+#if defined(__AMX_BF16__)
+#include <sys/syscall.h>
+#include <unistd.h>
+/* Whether the system lets this process use tile registers: ARCH_REQ_XCOMP_PERM of XTILEDATA. */
+static int has_tiles(void) { return syscall(SYS_arch_prctl, 0x1023, 18) == 0; }
+
+static void tile_task(void *context, int64_t begin, int64_t end, int32_t worker) {
+  (void)context, (void)begin, (void)end, (void)worker;
+  static const struct { uint8_t palette, start, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; } config = {
+    1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+  _tile_loadconfig(&config);
+  _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3); _tile_zero(4); _tile_zero(5); _tile_zero(6); _tile_zero(7);
+  for (int k = 0; k < STEPS / 16; k++) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_release();
+}
+static const double tile_flops = 4.0 * 2 * 16 * 16 * 32 * (STEPS / 16);
+#else
+static int has_tiles(void) { return 0; }
+static void tile_task(void *context, int64_t begin, int64_t end, int32_t worker) { (void)context, (void)begin, (void)end, (void)worker; }
+static const double tile_flops = 0;
+#endif
+
 static void peak_task(void *context, int64_t begin, int64_t end, int32_t worker) {
   (void)context, (void)begin, (void)end, (void)worker;
   vec m, s, a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11;
@@ -54,16 +81,17 @@ static void peak_task(void *context, int64_t begin, int64_t end, int32_t worker)
 /* GFLOP/s of `threads` cores doing nothing but products in registers, in the precision asked for. */
 static double peak(void) {
   double best = 0;
+  int tiles = precision == XFER_PRECISION_BFLOAT16 && has_tiles();
   for (int r = 0; r < 12; r++) {
     double t = now();
-    host_parallel(&mini_host, pool.threads, 1, peak_task, NULL);
+    host_parallel(&mini_host, pool.threads, 1, tiles ? tile_task : peak_task, NULL);
     t = now() - t;
 #if defined(__AVX512BF16__)
     double width = precision == XFER_PRECISION_BFLOAT16 ? 2 * LANES : LANES;
 #else
     double width = LANES;
 #endif
-    double g = 12.0 * 2 * width * STEPS * pool.threads / t * 1e-9;
+    double g = (tiles ? tile_flops : 12.0 * 2 * width * STEPS) * pool.threads / t * 1e-9;
     if (g > best) best = g;
   }
   return best;

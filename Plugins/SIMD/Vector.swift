@@ -2,8 +2,8 @@ import CPluginSupport
 
 /// The register of this variant and the few operations every kernel is made of.
 ///
-/// One folder is compiled three times: AVX-512 (16 floats), AVX2 with FMA (8), and the baseline of the
-/// architecture (4). The baseline multiplies and adds separately: a fused product without the instruction is a
+/// One folder is compiled five times: AVX-512 (16 floats) as it is, with products of bfloat16, and with tile registers for them; AVX2 with
+/// FMA (8); and the baseline of the architecture (4). The baseline multiplies and adds separately: a fused product without the instruction is a
 /// library call.
 typealias Vec = xfer_vec
 

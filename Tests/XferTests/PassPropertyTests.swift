@@ -23,7 +23,8 @@ import XferGraph
   ///
   /// - Parameter shaken: begins with weights that are 1e-6 off.
   private func train(
-    _ given: RandomCase, _ passes: Plan.Passes, _ caching: FeatureCaching, adam: Bool = false, shaken: Bool = false
+    _ given: RandomCase, _ passes: Plan.Passes, _ caching: FeatureCaching, adam: Bool = false, shaken: Bool = false,
+    precision: Precision = .float32
   ) throws -> Result {
     let network = try given.network()
     let model = network.model
@@ -39,7 +40,7 @@ import XferGraph
       try given.freeze(network, stage: UInt64(stage))
       let optimizer = adam ? try Adam(learningRate: 1e-3) : try SGD(learningRate: 0.01, momentum: 0.8)
       let trainer = try model.compile(optimizer: optimizer, loss: SparseCategoricalCrossentropy(fromLogits: true))
-      trainer.passes = passes
+      (trainer.passes, trainer.precision) = (passes, precision)
       var options = FitOptions()
       (options.epochs, options.cache, options.validation) = (epochs, caching, validation)
       for (name, values) in try model.fit(data, options: options).values { result.figures[name, default: []] += values }
@@ -70,6 +71,18 @@ import XferGraph
     #expect(try train(given, .unmeasured.subtracting(.fuseSeparable), .off) == whole, "separable convolutions in one op, \(again)")
     let uncached = try given.usesAdam ? train(given, .unmeasured, .off, adam: true) : whole
     #expect(try train(given, .all, .memory(), adam: given.usesAdam) == uncached, "the cache and measured choices, \(again)")
+  }
+
+  /// Whatever rounds to bfloat16 rounds the same values: kept or made again, merged or not.
+  @Test(arguments: cases.filter { $0.seed % 3 == 0 }) func passesChangeNoBitOfBFloat16(_ given: RandomCase) throws {
+    func train(_ passes: Plan.Passes, _ caching: FeatureCaching = .off) throws -> Result {
+      try self.train(given, passes, caching, adam: given.usesAdam, precision: .bfloat16)
+    }
+    let again = "XFER_CASES=1 XFER_SEED=\(given.seed)"
+    let whole = try train(.unmeasured)
+    #expect(try train(.recompute) == train([]), "recomputing, \(again)")
+    #expect(try train(.unmeasured.subtracting(.fuseSeparable)) == whole, "separable convolutions in one op, \(again)")
+    #expect(try train(.all, .memory()) == whole, "the cache and measured choices, \(again)")
   }
 
   /// Cases that no pass has anything to do in would show nothing.

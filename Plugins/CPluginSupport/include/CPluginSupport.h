@@ -27,7 +27,13 @@ static inline int32_t xfer_cpu_isa(void) {
   if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a & (1u << 5))) return 2;
   return hasTiles ? 4 : 3;
 }
+
+static inline int32_t xfer_cpu_is_intel(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(0, &a, &b, &c, &d) && b == 0x756e6547 && d == 0x49656e69 && c == 0x6c65746e;
+}
 #else
 static inline int32_t xfer_cpu_isa(void) { return 0; }
+static inline int32_t xfer_cpu_is_intel(void) { return 0; }
 #endif
 #endif

@@ -17,7 +17,7 @@ public final class Trainer {
   public var stopTraining = false
   let namedMetrics: [NamedMetric]
   /// The precision at `compile`.
-  let precision = Precision.current
+  var precision = Precision.current
   /// See ``Plan/Options``.
   var passes = Plan.Passes.all
 

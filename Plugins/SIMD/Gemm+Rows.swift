@@ -122,7 +122,8 @@ private struct RowScratch {
   private static func wordsOfA(_ plan: UnsafePointer<RowGemm>) -> Int { plan.pointee.longestBlock &* plan.pointee.kind.wordsOfA }
 
   private static func pairWords(_ plan: UnsafePointer<RowGemm>) -> Int {
-    plan.pointee.kind == .pairs && !Pairs.splitsPairs && plan.pointee.kind.depth == 1 ? plan.pointee.kind.tallest &* pairPitch(plan.pointee.longestPiece) : 0
+    let kind = plan.pointee.kind
+    return kind == .pairs && !Pairs.splitsPairs && kind.depth == 1 ? kind.tallest &* pairPitch(plan.pointee.longestPiece) : 0
   }
 
   /// Rows that are put together before they are packed.
@@ -378,10 +379,9 @@ private func runBlock(
   let activates = isLast && !isClamp(activation) && activation.kind != Int32(XFER_ACTIVATION_LINEAR)
   // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
   let read = plan.pointee.read
-  let next = place(
-    scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ plan.pointee.kind.tallest) &* plan.pointee.depth,
-    read)
-  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? plan.pointee.kind.tallest &* plan.pointee.depth &<< read.shift / 64 : 0
+  let (tallest, depth) = (plan.pointee.kind.tallest, plan.pointee.depth)
+  let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ tallest) &* depth, read)
+  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? tallest &* depth &<< read.shift / 64 : 0
   for panel in firstPanel..<endPanel {
     let part = panel &- firstPanel
     for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {

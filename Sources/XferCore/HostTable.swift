@@ -33,7 +33,8 @@ enum HostTable {
     case let other?:
       {
         log(
-          Int32(XFER_LOG_WARNING), "XFER_MAX_ISA is to be baseline, avx2, avx512, avx512bf16 or amx, '\(other)' was given: nothing is capped")
+          Int32(XFER_LOG_WARNING),
+          "XFER_MAX_ISA is to be baseline, avx2, avx512, avx512bf16 or amx, '\(other)' was given: nothing is capped")
         return Int32(XFER_ISA_AMX_BF16)
       }()
     }

@@ -7,7 +7,8 @@ import Testing
 /// The plugins beside the tests, compared with the reference. One that was not built, or cannot run on this machine, is skipped.
 @Suite("Backends against the reference") struct BackendTests {
   static let plugins = [
-    "xfer-simd-baseline", "xfer-simd-avx2", "xfer-simd-avx512", "xfer-simd-avx512bf16", "xfer-simd-amx", "xfer-onednn", "xfer-blas", "xfer-naive",
+    "xfer-simd-baseline", "xfer-simd-avx2", "xfer-simd-avx512", "xfer-simd-avx512bf16", "xfer-simd-amx", "xfer-onednn", "xfer-blas",
+    "xfer-naive",
   ]
 
   static func isUsable(_ name: String) -> Bool {

@@ -91,9 +91,8 @@
     }
   }
 
-  extension Element {
-    /// The next 32 elements as pairs.
-    @inline(__always) static func storePairs(_ p: UnsafePointer<Self>, _ out: Target) {
+  extension Float {
+    @inline(__always) static func storePairs(_ p: Source, _ out: Target) {
       xfer_store_pairs(out, load(p))
       xfer_store_pairs(out + lanes / 2, load(p + lanes))
     }

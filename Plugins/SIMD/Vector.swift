@@ -38,6 +38,10 @@ protocol Element: BitwiseCopyable {
   static func loadFour(_ p: UnsafePointer<Self>) -> SIMD4<Float>
   /// Lane i holds a[i] and, in its upper half, b[i] as bfloat16; both were loaded from elements of this type.
   static func pairs(_ a: Vec, _ b: Vec) -> Vec
+  #if XFER_ISA_AMX
+    /// Writes the next 32 elements as pairs.
+    static func storePairs(_ p: UnsafePointer<Self>, _ out: Target)
+  #endif
   init(_ x: Float)
   var float: Float { get }
 }

@@ -100,7 +100,7 @@ typedef struct xfer_host xfer_host;
 struct xfer_host {
   size_t   struct_size;
   uint32_t abi_major, abi_minor;
-  int32_t  max_isa;   /* XFER_ISA_*: the cap set by XFER_MAX_ISA; a variant above it scores 0 */
+  int32_t  max_isa;   /* XFER_ISA_* or more: the cap set by XFER_MAX_ISA; a variant above it scores 0 */
 
   /* Threads parallel_for may use at once, at least 1. May change between calls. */
   int32_t (*thread_count)(const xfer_host *host);

@@ -1,9 +1,10 @@
-/* Speed of a backend plugin's kernels on the shapes of Xception, beside the FMA peak of this core measured in the same run.
+/* Speed of a backend plugin's kernels on the shapes of Xception, beside the peak of this core's products measured in the same run.
  *
  *   cc -O3 -march=native -o bench_kernels bench_kernels.c -lpthread -ldl -lm
  *   ./bench_kernels path/to/libxfer-simd-avx512bf16.so [threads] [filter] [bf16]
  *
- * Every line is the best of several repeats. The peak is that of the widest registers this program was compiled for.
+ * Every line is the best of several repeats. The peak is that of the widest registers this program was compiled for; of tile registers where
+ * the plugin uses them.
  */
 #include "mini_host.h"
 #if defined(__AVX512BF16__)
@@ -78,10 +79,9 @@ static void peak_task(void *context, int64_t begin, int64_t end, int32_t worker)
   }
 }
 
-/* GFLOP/s of `threads` cores doing nothing but products in registers, in the precision asked for. */
-static double peak(void) {
+/* GFLOP/s of `threads` cores doing nothing but products in registers, in the precision asked for; `tiles`: in tile registers. */
+static double peak(int tiles) {
   double best = 0;
-  int tiles = precision == XFER_PRECISION_BFLOAT16 && has_tiles();
   for (int r = 0; r < 12; r++) {
     double t = now();
     host_parallel(&mini_host, pool.threads, 1, tiles ? tile_task : peak_task, NULL);
@@ -284,7 +284,7 @@ int main(int argc, char **argv) {
   const xfer_plugin *plugin = entry ? entry(&mini_host) : NULL;
   if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host)) return fprintf(stderr, "no backend for this machine\n"), 1;
   backend = plugin->table;
-  peak_now = peak();
+  peak_now = peak(precision == XFER_PRECISION_BFLOAT16 && strstr(plugin->version, "amx") && has_tiles());
   printf("%s %s, %d thread(s), %s peak %.1f GFLOP/s\n", plugin->name, plugin->version, threads,
          precision == XFER_PRECISION_BFLOAT16 ? "bfloat16" : "FMA", peak_now);
   static const int64_t gemms[][3] = {{2592, 728, 728}, {81, 728, 728}, {165888, 128, 128}, {41472, 256, 256}, {10368, 728, 728},

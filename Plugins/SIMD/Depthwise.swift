@@ -114,7 +114,7 @@ let runDepthwise: Run = { kernel, inputs, outputs, workspace in
   return run.failed ? fail(host, XFER_E_OUT_OF_MEMORY, "no memory for a worker's rows") : XFER_OK
 }
 
-/// `own`: with a multiplier above 1, room for the rows of a window or for one of a gradient, as floats.
+/// `own`: with a multiplier above 1, room for the rows of a window, of what the image is of, or for one of a gradient, of floats.
 @inline(__always) private func depthwiseRow<E: Element>(
   _ run: UnsafeMutablePointer<DepthwiseRun>, _ type: E.Type, _ row: Int, _ pointers: UnsafeMutablePointer<Source>, _ own: Target?
 ) {

@@ -18,7 +18,7 @@ struct Epilogue {
 
 /// One register tile: some rows by one or two registers of C, from a packed A tile and a packed B panel.
 struct TileCall {
-  /// [steps][rows], the steps of all segments one after another.
+  /// [steps][rows], the steps of all segments one after another; for tile registers see Gemm+Matrix.
   var a: Source
   /// [steps][panelWidth]; segments say where.
   var b: Source
@@ -120,7 +120,7 @@ struct TileCall {
 
 /// A tile with `columns` columns left to the right edge of C, which may be fewer than a panel has.
 ///
-/// At the edge the tile goes to `spill` (rows * panelWidth floats, row pointers in `spillRows`) and is finished from there, so
+/// At the edge, and from tile registers, the tile goes to `spill` (rows * panelWidth floats, row pointers in `spillRows`) and is finished from there, so
 /// that nothing outside C, the bias and the residual is touched.
 @inline(__always) func runTile(
   rows: Int, columns: Int, _ call: UnsafeMutablePointer<TileCall>, spillRows: UnsafePointer<Target>

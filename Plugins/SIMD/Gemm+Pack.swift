@@ -1,6 +1,6 @@
 /// Packing: from matrices, or from rows gathered out of images, into what the register tiles read.
 ///
-/// A tile of A is [steps][rows], exactly as high as the tile. A panel of B is [steps][panelWidth], zero beyond the
+/// A tile of A is [steps][rows], exactly as high as the tile (for tile registers see Gemm+Matrix). A panel of B is [steps][panelWidth], zero beyond the
 /// last column. Both are made by one of two motions: transposing rows that run along the steps, or copying
 /// rows that run across them.
 

@@ -89,20 +89,22 @@ import CPluginSupport
   #endif
 }
 
-/// out[k/2*width + i] = the pair of rows[k][column + i] and rows[k+1][column + i]; width <= lanes.
-@inline(never) private func packPairsAcross<E: Element>(
-  _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
-) {
-  var to = out
-  var k = 0
-  while k < count {
-    let even = load(rows[k] + column, first: width)
-    let odd = k &+ 1 < count ? load(rows[k &+ 1] + column, first: width) : Vec.zero
-    storeVector(E.pairs(even, odd), to, first: width)
-    to += width
-    k &+= 2
+#if XFER_ISA_AVX512BF16 && !XFER_ISA_AMX
+  /// out[k/2*width + i] = the pair of rows[k][column + i] and rows[k+1][column + i]; width <= lanes.
+  @inline(never) private func packPairsAcross<E: Element>(
+    _ rows: UnsafePointer<UnsafePointer<E>>, column: Int, count: Int, width: Int, to out: Target
+  ) {
+    var to = out
+    var k = 0
+    while k < count {
+      let even = load(rows[k] + column, first: width)
+      let odd = k &+ 1 < count ? load(rows[k &+ 1] + column, first: width) : Vec.zero
+      storeVector(E.pairs(even, odd), to, first: width)
+      to += width
+      k &+= 2
+    }
   }
-}
+#endif
 
 /// A panel of B from a row-major matrix or the rows of its transpose; see packPanelRows and packPanelTransposed.
 @inline(__always) func packPanelOfB(

@@ -46,7 +46,7 @@ nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
   return pluginTable
 }
 
-/// Higher for wider registers; 0 where the CPU, the system or XFER_MAX_ISA stands against them.
+/// Higher for what is faster; 0 where the CPU, the system or XFER_MAX_ISA stands against it.
 private func scoreVariant(_ host: Host?) -> Int32 {
   if let host, host.pointee.max_isa < variant.level {
     _ = fail(host, XFER_E_UNSUPPORTED, "XFER_MAX_ISA is below this variant")
@@ -56,10 +56,9 @@ private func scoreVariant(_ host: Host?) -> Int32 {
     if let host { _ = fail(host, XFER_E_UNSUPPORTED, "this CPU or system lacks the instructions of this variant") }
     return 0
   }
-  // Asked for by name it runs everywhere. Else it stands behind AVX-512 on processors of Intel: their vdpbf16ps takes four times as long as a
-  // product of floats (Sapphire Rapids), so that floats win.
+  // Where vdpbf16ps is slow this stands behind plain AVX-512, unless XFER_MAX_ISA names it.
   #if XFER_ISA_AVX512BF16 && !XFER_ISA_AMX
-    if let host, host.pointee.max_isa > variant.level, xfer_cpu_is_intel() != 0 { return 101 }
+    if let host, host.pointee.max_isa > variant.level, xfer_has_slow_pairs() != 0 { return 103 }
   #endif
   #if XFER_ISA_AMX
     if xfer_may_use_tiles() == 0 {
@@ -67,7 +66,7 @@ private func scoreVariant(_ host: Host?) -> Int32 {
       return 0
     }
   #endif
-  return 100 + variant.level
+  return 100 + 2 &* variant.level
 }
 
 private func allocate<T>(_: T.Type, _ host: Host) -> UnsafeMutablePointer<T>? {

@@ -59,7 +59,8 @@ enum StepKind {
       maxTileRows
     #endif
   }
-  /// Steps of a block: what of an A tile and a B panel stays in the caches, and what is summed in one go.
+  /// Steps of a block: what of an A tile and a B panel stays in the caches, and what is summed in one go. Tile registers want L2 alone for
+  /// them, and 3x3 windows over 512 channels in one block.
   @inline(__always) var longestBlock: Int {
     #if XFER_ISA_AMX
       self == .pairs ? 2304 : 768

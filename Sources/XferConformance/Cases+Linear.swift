@@ -36,9 +36,11 @@ private func detail(_ activation: xfer_activation) -> String {
 
 func matmulCase(_ random: inout Random) -> Case {
   let batch = random.chance(20) ? [random.int(1...4)] : []
-  let m = random.size(129)
-  let n = random.chance(4) ? random.int(770...1100) : random.size(129)
-  let k = random.chance(15) ? random.int(200...900) : random.size(129)
+  var m = random.size(129)
+  var n = random.chance(4) ? random.int(770...1100) : random.size(129)
+  var k = random.chance(15) ? random.int(200...900) : random.size(129)
+  // Sums of so many terms that they are made in several goes, whatever a step of them is.
+  if random.chance(3) { (m, n, k) = (random.int(1...40), random.int(1...40), random.int(4600...9400)) }
   var attributes = xfer_matmul_attributes()
   attributes.struct_size = sized(xfer_matmul_attributes.self)
   attributes.transpose_a = random.chance(35) ? 1 : 0
@@ -96,8 +98,8 @@ struct RandomConvolution {
     var outputs = random.size(pointwise ? 129 : 72)
     // Images of few channels, as a network's first; and sums of more terms than fit one block.
     if !depthwise, random.chance(12) { channels = random.int(1...4) }
-    if random.chance(3) {
-      channels = random.int(750...800)
+    if random.chance(4) {
+      if random.chance(50) { channels = random.int(750...800) } else { outputs = random.int(750...800) }
       (h, w) = (max(1, effective.0 - padding[0] - padding[1]), max(1, effective.1 - padding[2] - padding[3]))
     }
     if depthwise {

@@ -8,7 +8,8 @@ struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Precision of products, and of images between layers: f32, or bf16 (twice as fast where the CPU has it).", valueName: "name"))
+      "Precision of products, and of images between layers: f32, or bf16 (two to four times as fast where the CPU has it).",
+      valueName: "name"))
   var precision = PrecisionArgument.f32
 
   @Option(help: ArgumentHelp("Threads to compute with; 0 for all cores.", valueName: "n"))

@@ -15,7 +15,7 @@ import XferCore
     var y = try SeparableConv2D(filters: 8, kernelSize: (3, 3), padding: .same, useBias: false)(x)
     y = try BatchNormalization()(y)
     y = try Activation(.relu)(Add()([y, x]))
-    let z = try DepthwiseConv2D(kernelSize: (3, 3), strides: (2, 2), padding: .same)(y)
+    let z = try DepthwiseConv2D(kernelSize: (3, 3), strides: (2, 2), padding: .same, depthMultiplier: 2)(y)
     let model = try Model(input, Dense(3)(GlobalAveragePooling2D()(BatchNormalization()(z))))
     try fill(model)
     return model
@@ -71,6 +71,7 @@ import XferCore
     let (halves, floats) = (try plan(.all), try plan(.all.subtracting(.storeHalves)))
     let stored = halves.plan.report().filter { $0.dtype == .bfloat16 }
     #expect(stored.count >= 3 && stored.allSatisfy { $0.shape.count == 4 }, "\(halves.plan.report().map { ($0.op, $0.dtype) })")
+    #expect(stored.contains { $0.shape.last == 16 }, "a depthwise convolution with a multiplier takes them")
     #expect(floats.plan.report().allSatisfy { $0.dtype == .float32 })
     #expect(halves.plan.peakBytes < floats.plan.peakBytes)
     let scale = floats.y.reduce(0) { max($0, $1.magnitude) }

@@ -16,7 +16,7 @@ public final class Trainer {
   /// Ends the running `fit` after its current batch, with validation and the epoch's end. Callbacks set it; `fit` begins with false.
   public var stopTraining = false
   let namedMetrics: [NamedMetric]
-  /// The precision at `compile`.
+  /// The precision at `compile`; another may be set before the first step.
   var precision = Precision.current
   /// See ``Plan/Options``.
   var passes = Plan.Passes.all

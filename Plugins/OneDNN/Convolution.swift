@@ -26,6 +26,11 @@ extension Op {
     try require(
       direction != XFER_DNNL_TO_WEIGHTS || s.kh * s.kw > 1 || !strided || s.groupInput % 16 == 0, XFER_E_UNSUPPORTED,
       "the gradient of a strided pointwise kernel wants channels in multiples of 16")
+    // Where the sums of a pixel come in several goes, whole registers of them are written in between (2.6): beyond the end of the image. Seen
+    // with 750 channels and more, never with 72 and less.
+    try require(
+      direction != XFER_DNNL_TO_SRC || depthwise || s.groupInput % 16 == 0 || s.o / s.groups <= 72, XFER_E_UNSUPPORTED,
+      "the gradient to an image from more than 72 channels wants its own in multiples of 16")
 
     let n = rows ?? s.n
     var p = xfer_dnnl_problem()

@@ -8,7 +8,7 @@ struct RuntimeOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Precision of products, and of images between layers: f32, or bf16 (two to four times as fast where the CPU has it).",
+      "Precision of products, and of images between layers: f32, or bf16 (faster where the CPU has products of it).",
       valueName: "name"))
   var precision = PrecisionArgument.f32
 

@@ -102,7 +102,8 @@ struct xfer_host {
   uint32_t abi_major, abi_minor;
   int32_t  max_isa;   /* XFER_ISA_* or more: the cap set by XFER_MAX_ISA; a variant above it scores 0 */
 
-  /* Threads parallel_for may use at once, at least 1. May change between calls. */
+  /* Threads parallel_for may use at once when the calling thread calls it, at least 1. May change
+   * between calls: a kernel prepared for one count may be executed with another. */
   int32_t (*thread_count)(const xfer_host *host);
   /* Runs fn over [0, count) in pieces of at most `grain` items (at least 1), each once, in no stated
    * order, and returns when all are done. Called within a task it runs the loop on that thread. */

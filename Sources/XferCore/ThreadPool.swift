@@ -28,6 +28,9 @@ public final class ThreadPool: @unchecked Sendable {
   private var workers = 0
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let wake: UnsafeMutablePointer<pthread_cond_t>
+  /// Set on threads that run their loops by themselves.
+  private let alone: pthread_key_t
+  private let hasKey: Bool
 
   /// Spins before a waiting worker sleeps: about the gap between two kernels of a small network.
   private static let spins = 4000
@@ -37,13 +40,27 @@ public final class ThreadPool: @unchecked Sendable {
     wake = .allocate(capacity: 1)
     pthread_mutex_init(lock, nil)
     pthread_cond_init(wake, nil)
+    var key = pthread_key_t()
+    // Fails only where a process has a thousand keys: then no thread is ever alone, and loops meet as they always do.
+    hasKey = pthread_key_create(&key, nil) == 0
+    alone = key
     var count = availableCores()
     if let text = getenv("XFER_THREADS"), let given = Int(String(cString: text)), given > 0 { count = given }
     wanted = Atomic(min(count, 256))
   }
 
   /// Threads a loop may use, the caller included.
-  public var threadCount: Int { wanted.load(ordering: .relaxed) }
+  public var threadCount: Int { isAlone ? 1 : wanted.load(ordering: .relaxed) }
+
+  private var isAlone: Bool { hasKey && pthread_getspecific(alone) != nil }
+
+  /// What is done within has one thread: loops run on it, and kernels prepared are for one thread. For work that is shared out as a whole.
+  public func serially<T>(_ body: () throws -> T) rethrows -> T {
+    guard hasKey, !isAlone else { return try body() }
+    pthread_setspecific(alone, UnsafeRawPointer(lock))
+    defer { pthread_setspecific(alone, nil) }
+    return try body()
+  }
 
   /// Takes effect with the next loop. 0 asks for all cores.
   public func setThreadCount(_ count: Int) throws {
@@ -78,6 +95,20 @@ public final class ThreadPool: @unchecked Sendable {
       }
     }
     if ran == nil { fn(context, 0, count, 0) }
+  }
+
+  /// `body` for each number below `count`, on as many threads.
+  public func each(_ count: Int, _ body: (Int) -> Void) {
+    withoutActuallyEscaping(body) { body in
+      withUnsafePointer(to: body) { body in
+        run(
+          count: Int64(count), grain: 1,
+          { context, begin, end, _ in
+            guard let body = context?.assumingMemoryBound(to: ((Int) -> Void).self) else { return }
+            for index in begin..<end { body.pointee(Int(index)) }
+          }, UnsafeMutableRawPointer(mutating: body))
+      }
+    }
   }
 
   private func work(_ fn: xfer_task_fn, _ context: UnsafeMutableRawPointer?, _ count: Int64, _ grain: Int64, worker: Int32) {

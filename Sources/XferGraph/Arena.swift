@@ -28,3 +28,15 @@ public final class Arena {
     (base, bytes) = (block, size)
   }
 }
+
+/// An arena for each of the threads that run plans of their own at the same time.
+public final class Arenas {
+  private var all: [Arena] = []
+
+  public init() {}
+
+  public subscript(index: Int) -> Arena {
+    while all.count <= index { all.append(Arena()) }
+    return all[index]
+  }
+}

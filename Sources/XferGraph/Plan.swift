@@ -2,9 +2,6 @@ import Glibc
 import CXfer
 public import XferCore
 
-/// Fewer samples at a time leave the rows of small images too few to share among threads.
-private let leastRows = 4
-
 /// A graph made ready to run: passes applied, kernels chosen and prepared, memory placed.
 ///
 /// A run allocates nothing. Weights may change between runs: what was folded or packed from them is made anew then.
@@ -122,15 +119,8 @@ public final class Plan {
   /// Bytes of what was folded and packed from weights, some of which other plans may share.
   public var constantBytes: Int { constants.bytes }
 
-  /// How many of a batch's `rows` samples are best run at a time where each is computed for itself: so many that their intermediate values
-  /// take no more than what the caches of the cores hold anyway. Kernels give a sample the same bits in every batch.
-  public func rowsAtATime(of rows: Int) -> Int {
-    let budget = max(ThreadPool.shared.threadCount, 2) << 24
-    guard rows > leastRows, peakBytes > budget else { return rows }
-    let parts = (rows + leastRows - 1) / leastRows
-    let wanted = (peakBytes + budget - 1) / budget
-    return (rows + min(parts, wanted) - 1) / min(parts, wanted)
-  }
+  /// Whether other plans may run at the same time: functions of the program's own need not allow that.
+  var isReentrant: Bool { steps.allSatisfy { $0.kernel.measured != nil } }
 
   // MARK: Running
 
@@ -168,6 +158,9 @@ public final class Plan {
     }
     return Tensor(borrowing: pointer, shape: graph.shape(value), dtype: graph.dtype(value))
   }
+
+  /// Does what the first run would do before it computes: finds memory, folds and packs weights.
+  func prepare() throws { try bind() }
 
   private func advanceRandomStates() {
     for state in graph.randomStates { state.data.assumingMemoryBound(to: Int64.self)[1] += 1 }

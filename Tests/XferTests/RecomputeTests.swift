@@ -1,3 +1,5 @@
+import Glibc
+import Synchronization
 import Testing
 import XferGraph
 @testable import Xfer
@@ -41,18 +43,65 @@ import XferGraph
     return try Model(input, GlobalAveragePooling2D()(Conv2D(filters: 64, kernelSize: 1)(x)))
   }
 
-  @Test func rowsInPartsGiveTheSameBits() throws {
+  private func images(_ rows: Int) throws -> Tensor {
+    try Tensor((0..<rows * 128 * 128 * 8).map { Float(($0 &* 2_654_435_761) % 1000) / 500 - 1 }, shape: [rows, 128, 128, 8])
+  }
+
+  /// Shares of threads that are equal, nearly equal, and too unequal.
+  @Test(arguments: [36, 37, 9, 5])
+  func rowsInPartsGiveTheSameBits(_ rows: Int) throws {
     let model = try model()
-    var values = [Float](repeating: 0, count: 37 * 128 * 128 * 8)
-    for index in values.indices { values[index] = Float((index &* 2_654_435_761) % 1000) / 500 - 1 }
-    let x = try Tensor(values, shape: [37, 128, 128, 8])
-    let plan = try model.plan(batchSize: 37)
-    let part = plan.rowsAtATime(of: 37)
-    #expect(part >= 4 && part < 37)
+    let x = try images(rows)
+    let division = try #require(try model.plan(batchSize: rows).division(of: rows))
+    #expect(division.rows < rows && division.threads <= ThreadPool.shared.threadCount)
+    #expect(division.threads > 1 || ThreadPool.shared.threadCount == 1 || rows < 37)
     let whole = try model(x).floats
-    for row in [0, part - 1, part, 36] {
+    #expect(whole.count == rows * 64)
+    for row in Set([0, division.rows - 1, division.rows, rows / 2, rows - 1]) {
       let alone = try model(x.rows(row..<row + 1)).floats
       #expect(Array(whole[row * 64..<(row + 1) * 64]) == alone)
     }
+    #expect(try model(x).floats == whole)
+  }
+
+  @Test func changedWeightsReachThePlansOfAllThreads() throws {
+    let model = try model()
+    let x = try images(16)
+    let before = try model(x).floats
+    let bias = try #require(model.weights.last)
+    bias.tensor.float32[0] += 1
+    bias.touch()
+    let after = try model(x).floats
+    for row in 0..<16 {
+      #expect(abs(after[row * 64] - before[row * 64] - 1) < 1e-5)
+      #expect(after[row * 64 + 1] == before[row * 64 + 1])
+    }
+  }
+
+  @Test func aFunctionOfTheProgramIsNotCalledFromSeveralThreads() throws {
+    try KernelTests.register("t.swish.parts")
+    let input = try Input(shape: [128, 128, 8])
+    let x = try Conv2D(filters: 64, kernelSize: 3, padding: .same)(input)
+    let y = try CustomKernel("t.swish.parts", attributes: ["beta": 1])(x)
+    let plan = try Model(input, y).plan(batchSize: 16)
+    #expect((plan.division(of: 16)?.threads ?? 1) == 1)
+  }
+
+  @Test func workThatIsSharedOutAsAWholeHasOneThread() {
+    let pool = ThreadPool.shared
+    let threads = pool.threadCount
+    let seen = Mutex<[Int: (count: Int, thread: pthread_t, inner: Set<pthread_t>)]>([:])
+    pool.each(7) { index in
+      pool.serially {
+        let inner = Mutex<Set<pthread_t>>([])
+        pool.each(5) { _ in inner.withLock { _ = $0.insert(pthread_self()) } }
+        let made = (pool.threadCount, pthread_self(), inner.withLock { $0 })
+        seen.withLock { $0[index] = made }
+      }
+    }
+    let all = seen.withLock { $0 }
+    #expect(all.keys.sorted() == Array(0..<7))
+    #expect(all.values.allSatisfy { $0.count == 1 && $0.inner == [$0.thread] })
+    #expect(pool.threadCount == threads)
   }
 }

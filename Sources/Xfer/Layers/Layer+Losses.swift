@@ -9,12 +9,12 @@ extension Layer {
   public func losses(tape: GradientTape? = nil) throws -> [Tensor] {
     let moved = trainableWeights.filter { $0.regularizer != nil }
     guard !moved.isEmpty else { return callLosses }
-    let make: () throws -> (Graph, [ValueID], [ValueID]) = {
+    let lower: EagerPlans.Lowering = { _ in
       let graph = Graph()
       return (graph, [], try graph.penalties(on: moved))
     }
     guard let tape else {
-      let (graph, _, values) = try make()
+      let (graph, _, values) = try lower(nil)
       var options = Plan.Options()
       (options.plastic, options.kept) = (moved, values)
       let plan = try Plan(graph, options: options)
@@ -23,7 +23,7 @@ extension Layer {
     }
     let key = EagerPlans.Key(
       inputs: [], training: false, taped: [], flags: trainableFlags, backend: Backend.choiceGeneration, precision: .float32)
-    let entry = try penalties.exclusive(key, variables: moved, make: make)
+    let entry = try penalties.exclusive(key, variables: moved, lower: lower)
     return try callLosses + tape.record(entry, inputs: []) { [penalties] in penalties.giveBack(entry, key) }
   }
 

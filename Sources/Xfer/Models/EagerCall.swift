@@ -27,43 +27,16 @@ extension Layer {
       inputs: inputs.map(\.description), training: training, taped: taped, flags: flags,
       arguments: arguments.isEmpty ? "" : JSONValue.object(arguments).text(), backend: Backend.choiceGeneration,
       precision: precision)
-    let lower: (Int?) throws -> (Graph, [ValueID], [ValueID]) = { [self] rows in
+    let lower: EagerPlans.Lowering = { [self] rows in
       let graph = Graph(precision: precision)
-      let values = inputs.map { input in
-        graph.input(TensorDescription([rows ?? input.shape[0]] + input.shape.dropFirst(), input.dtype))
-      }
+      let values = inputs.map { graph.input(TensorDescription([rows ?? $0.shape[0]] + $0.shape.dropFirst(), $0.dtype)) }
       let outputs = try emitAll(values, LoweringContext(graph: graph, training: training, arguments: arguments))
       return (graph, values, outputs + graph.losses)
     }
-    let make = { try lower(nil) }
-    guard let tape else {
-      let entry = try eager.shared(key, make: make)
-      let rows = inputs[0].shape[0]
-      let part = try eager.rowsAtATime(key, entry, lower: lower)
-      if part < rows { return try inParts(inputs, of: part, key, lower: lower) }
-      try entry.plan.run(Array(zip(entry.inputs, inputs)))
-      return keepingLosses(try entry.outputs.map { try entry.plan.read($0).copy() })
-    }
+    guard let tape else { return keepingLosses(try eager.run(key, inputs, rows: inputs[0].shape[0], lower: lower)) }
     let cut = { [self] graph in try (self as? Model)?.frozenCut(in: graph, training: training) ?? [] }
-    let entry = try eager.exclusive(key, variables: trainableWeights, cut: cut, make: make)
+    let entry = try eager.exclusive(key, variables: trainableWeights, cut: cut, lower: lower)
     return keepingLosses(try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) })
-  }
-
-  /// The call, a few rows after the others.
-  private func inParts(
-    _ inputs: [Tensor], of part: Int, _ key: EagerPlans.Key, lower: (Int) throws -> (Graph, [ValueID], [ValueID])
-  ) throws -> [Tensor] {
-    var results: [[Tensor]] = []
-    let rows = inputs[0].shape[0]
-    for begin in stride(from: 0, to: rows, by: part) {
-      let slices = inputs.map { $0.rows(begin..<min(begin + part, rows)) }
-      var key = key
-      key.inputs = slices.map(\.description)
-      let entry = try eager.shared(key) { try lower(slices[0].shape[0]) }
-      try entry.plan.run(Array(zip(entry.inputs, slices)))
-      results.append(try entry.outputs.map { try entry.plan.read($0).copy() })
-    }
-    return keepingLosses(try results[0].indices.map { output in try Tensor(joining: results.map { $0[output] }) })
   }
 
   public func callAsFunction(_ input: Tensor, training: Bool = false, tape: GradientTape? = nil) throws -> Tensor {

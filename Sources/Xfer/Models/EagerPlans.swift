@@ -17,7 +17,7 @@ final class EagerPlans {
     var settings = Layer.settingsGeneration
   }
 
-  /// A plan with the values to feed and read.
+  /// The plan of a recorded call, with the values to feed and read.
   final class Entry {
     let plan: Plan
     let inputs: [ValueID]
@@ -36,53 +36,62 @@ final class EagerPlans {
     }
   }
 
-  private let arena = Arena()
-  private var plans: [Key: Entry] = [:]
-  private var idle: [Key: [Entry]] = [:]
-  private var order: [Key] = []
-  private var samplewise: [Key: Bool] = [:]
+  /// Writes a call's graph for a number of rows, or for the inputs as they are; the values to feed and read.
+  typealias Lowering = (_ rows: Int?) throws -> (Graph, [ValueID], [ValueID])
 
-  /// The plan for a call without a tape: one a key, all in one block of memory.
-  func shared(_ key: Key, make: () throws -> (Graph, [ValueID], [ValueID])) throws -> Entry {
-    if let known = plans[key] { return known }
-    let (graph, inputs, outputs) = try make()
-    var options = Plan.Options()
-    options.arena = arena
-    options.kept = outputs
-    let entry = Entry(
-      plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs, seeds: [], inputGradients: [], weightGradients: [])
-    // Shapes that change with every call must not collect plans without end.
-    if order.count >= 8 {
-      let oldest = order.removeFirst()
-      (plans[oldest], samplewise[oldest]) = (nil, nil)
-    }
-    plans[key] = entry
-    order.append(key)
-    return entry
+  /// A call without a tape.
+  private struct Call {
+    let whole: SamplePlans.Part
+    /// Whether each row is computed for itself; nil until that matters.
+    var isSamplewise: Bool?
+    let parts: SamplePlans
   }
 
-  /// How many rows of a call are run at a time: all, unless each is computed for itself and together they would take much memory.
+  private let arenas = Arenas()
+  private var calls: [Key: Call] = [:]
+  private var idle: [Key: [Entry]] = [:]
+  private var order: [Key] = []
+
+  /// The outputs of a call without a tape. All such calls share memory.
   ///
-  /// - Parameter lower: writes the call for another number of rows.
-  func rowsAtATime(_ key: Key, _ entry: Entry, lower: (Int) throws -> (Graph, [ValueID], [ValueID])) throws -> Int {
-    let rows = key.inputs[0].shape[0]
-    let part = entry.plan.rowsAtATime(of: rows)
-    guard part < rows, !key.training, key.inputs.allSatisfy({ $0.shape[0] == rows }) else { return rows }
-    if let known = samplewise[key] { return known ? part : rows }
+  /// - Parameter rows: the number of samples, where the call may be run for some of them at a time if each is computed for itself.
+  func run(_ key: Key, _ inputs: [Tensor], rows: Int? = nil, lower: Lowering) throws -> [Tensor] {
+    func make(_ rows: Int?, _ arena: Arena) throws -> SamplePlans.Part {
+      let (graph, inputs, outputs) = try lower(rows)
+      var options = Plan.Options()
+      (options.arena, options.kept) = (arena, outputs)
+      return SamplePlans.Part(plan: try Plan(graph, options: options), inputs: inputs, outputs: outputs)
+    }
+    var call = try calls[key] ?? Call(whole: make(nil, arenas[0]), parts: SamplePlans(arenas: arenas))
+    if calls[key] == nil {
+      // Shapes that change with every call must not collect plans without end.
+      if order.count >= 8 { calls[order.removeFirst()] = nil }
+      order.append(key)
+    }
+    var division: Plan.Division?
+    if let rows, !key.training, inputs.allSatisfy({ $0.shape[0] == rows }) { division = call.whole.plan.division(of: rows) }
+    if division != nil {
+      let isSamplewise = try call.isSamplewise ?? Self.isSamplewise(lower)
+      call.isSamplewise = isSamplewise
+      if !isSamplewise { division = nil }
+    }
+    calls[key] = call
+    return try division.map { try call.parts.run(inputs, $0, make: make) } ?? call.whole.run(inputs)
+  }
+
+  private static func isSamplewise(_ lower: Lowering) throws -> Bool {
     let (graph, inputs, outputs) = try lower(Graph.analysisBatch)
-    let isSamplewise = graph.losses.isEmpty && graph.isSamplewise(inputs: inputs, outputs: outputs)
-    samplewise[key] = isSamplewise
-    return isSamplewise ? part : rows
+    return graph.losses.isEmpty && graph.isSamplewise(inputs: inputs, outputs: outputs)
   }
 
   /// A plan for one recorded call: its values must survive until the tape is done, so no two calls share one.
   ///
   /// - Parameter cut: see ``Plan/Options/floats``.
   func exclusive(
-    _ key: Key, variables: [Variable], cut: (Graph) throws -> [ValueID] = { _ in [] }, make: () throws -> (Graph, [ValueID], [ValueID])
+    _ key: Key, variables: [Variable], cut: (Graph) throws -> [ValueID] = { _ in [] }, lower: Lowering
   ) throws -> Entry {
     if let entry = idle[key]?.popLast() { return entry }
-    let (graph, inputs, outputs) = try make()
+    let (graph, inputs, outputs) = try lower(nil)
     let cut = try cut(graph)
     let seeds = outputs.map { graph.input(TensorDescription(graph.shape($0))) }
     let wantedInputs = zip(inputs, key.taped ?? []).filter(\.1).map(\.0)

@@ -23,17 +23,12 @@ final class FeatureCache {
   private var variant = 0
   private let model: Unmanaged<Model>
   private let versions: [UInt64]
-  private struct Step {
-    let plan: Plan
-    let inputs: [ValueID]
-    let cut: [ValueID]
-  }
-  private var plans: [Int: Step] = [:]
-  /// How many samples of a batch are computed at a time.
-  private var parts: [Int: Int] = [:]
+  /// What runs so many samples at once.
+  private var plans: [Int: SamplePlans.Part] = [:]
+  private let arenas: Arenas
+  private let parts: SamplePlans
   private var draws: SampleDraws?
   private var rows: [Int: [Tensor]] = [:]
-  private let arena = Arena()
 
   /// - Parameters:
   ///   - known: stores of earlier calls.
@@ -41,6 +36,8 @@ final class FeatureCache {
   init(_ model: Model, _ part: FrozenPart, _ caching: FeatureCaching, known: inout [StoreKey: any FeatureStore], share: Int = 1) throws {
     (self.part, self.model) = (part, Unmanaged.passUnretained(model))
     layout = FeatureRows(counts: part.prefix.counts, dtype: caching.dtype)
+    arenas = Arenas()
+    parts = SamplePlans(arenas: arenas)
     variants = part.isAugmented ? caching.variants ?? 1 : 1
     versions = part.prefix.variables.map(\.version)
     var contents = part.contents(precision: model.precision)
@@ -149,45 +146,34 @@ final class FeatureCache {
     let model = model.takeUnretainedValue()
     let count = keys.count
     let samples = try zip(inputs, model.inputs).map { try $0.converted(to: $1.dtype) }
-    // In parts of one size, however many are missing: each size has a plan.
-    let part = min(count, try partSize(model, batch))
-    let given = try samples + (draws?.numbers(keys) ?? [])
-    if part == count { return try run(model, given) }
-    let parts = try stride(from: 0, to: count, by: part).map { begin in
-      try run(model, given.map { $0.rows(begin..<min(begin + part, count)) }).map { try $0.copy() }
+    // Making a plan makes the draws too.
+    let division = try plan(batch).division(of: batch)
+    let run: ([Tensor]) throws -> [Tensor]
+    if let division {
+      // In parts of one size, however many are missing: each size has a plan.
+      run = { [parts] in try parts.run($0, division) { try self.makePart(model, $0, $1) } }
+    } else {
+      run = try whole(model, count).run
     }
-    return try parts[0].indices.map { index in try Tensor(joining: parts.map { $0[index] }) }
-  }
-
-  private func run(_ model: Model, _ inputs: [Tensor]) throws -> [Tensor] {
-    let step = try step(model, inputs[0].shape[0])
-    try step.plan.run(Array(zip(step.inputs, inputs)))
-    return try step.cut.map { try step.plan.read($0) }
-  }
-
-  private func partSize(_ model: Model, _ batch: Int) throws -> Int {
-    if let known = parts[batch] { return known }
-    let size = try step(model, batch).plan.rowsAtATime(of: batch)
-    parts[batch] = size
-    return size
+    return try run(samples + (draws?.numbers(keys) ?? []))
   }
 
   /// The plan of the frozen part for so many samples.
-  func plan(_ count: Int) throws -> Plan { try step(model.takeUnretainedValue(), count).plan }
+  func plan(_ count: Int) throws -> Plan { try whole(model.takeUnretainedValue(), count).plan }
 
-  private func step(_ model: Model, _ count: Int) throws -> Step {
-    let step = try plans[count] ?? makeStep(model, count)
-    plans[count] = step
-    return step
+  private func whole(_ model: Model, _ count: Int) throws -> SamplePlans.Part {
+    let part = try plans[count] ?? makePart(model, count, arenas[0])
+    plans[count] = part
+    return part
   }
 
-  private func makeStep(_ model: Model, _ count: Int) throws -> Step {
+  private func makePart(_ model: Model, _ count: Int, _ arena: Arena) throws -> SamplePlans.Part {
     let network = try part.lowered(model, batch: count)
     let cut = try part.knownCut(in: network.graph, of: model)
     if part.isAugmented, draws == nil { draws = try SampleDraws(network.draws, of: network.graph) }
     network.graph.prune(keeping: cut, updates: false)
     var options = Plan.Options()
     (options.arena, options.kept) = (arena, cut)
-    return Step(plan: try Plan(network.graph, options: options), inputs: network.inputs, cut: cut)
+    return SamplePlans.Part(plan: try Plan(network.graph, options: options), inputs: network.inputs, outputs: cut)
   }
 }

@@ -72,19 +72,30 @@ extension Model {
   }
 }
 
+/// Runs of a plan; with threads that each have one of their own, so many at the same time.
+private struct Work {
+  let plan: Plan
+  let runs: Double
+  var threads = 1
+
+  var flops: Double { plan.flops * runs }
+
+  func seconds() throws -> Double {
+    runs / Double(threads) * (threads > 1 ? try ThreadPool.shared.serially(plan.forecastSeconds) : try plan.forecastSeconds())
+  }
+}
+
 extension Trainer {
   fileprivate func forecast(_ depth: UnfreezeDepth, images: Int, batchSize: Int) throws -> TrainingForecast {
     let steps = Double(images) / Double(batchSize)
-    func epoch(_ plans: [(plan: Plan, runs: Double)], reading: Double = 0) throws -> TrainingForecast.Epoch {
-      try TrainingForecast.Epoch(
-        flops: plans.reduce(0) { $0 + $1.plan.flops * $1.runs },
-        seconds: plans.reduce(reading) { try $0 + $1.plan.forecastSeconds() * $1.runs })
+    func epoch(_ work: [Work], reading: Double = 0) throws -> TrainingForecast.Epoch {
+      try TrainingForecast.Epoch(flops: work.reduce(0) { $0 + $1.flops }, seconds: work.reduce(reading) { try $0 + $1.seconds() })
     }
     let model = try model
     let batches = 2 * batchSize * model.inputs.reduce(0) { $0 + $1.shape.dropFirst().reduce(4) { $0 * ($1 ?? 1) } }
     let whole = try plan(batchSize: batchSize)
     let fixed = try fixedBytes + batches
-    let uncached = try epoch([(whole, steps)])
+    let uncached = try epoch([Work(plan: whole, runs: steps)])
     let uncachedBytes = fixed + whole.peakBytes + whole.constantBytes
 
     let trained = trainableWeights.reduce(0) { $0 + $1.tensor.count }
@@ -93,12 +104,16 @@ extension Trainer {
         unfreeze: depth, trainedParameters: trained, uncached: uncached, uncachedBytes: uncachedBytes, cached: cached, cachedBytes: bytes)
     }
     guard let parts = try cachedPlans(images: images, batchSize: batchSize) else { return forecast(nil, nil) }
-    let prefixRuns = steps * Double(batchSize) / Double(parts.rows)
+    let division = parts.division
+    let prefixRuns = steps * Double(batchSize) / Double(division.rows)
     // What there is no room to keep is computed in every epoch.
     let missing = prefixRuns * Double(images - parts.kept) / Double(images)
-    let later = try epoch([(parts.rest, steps), (parts.prefix, missing)], reading: steps * parts.readSeconds)
-    let first = try epoch([(parts.rest, steps), (parts.prefix, prefixRuns)])
-    let plans = [parts.prefix, parts.rest].reduce(0) { $0 + $1.peakBytes + $1.constantBytes }
+    func prefix(_ runs: Double) -> Work { Work(plan: parts.prefix, runs: runs, threads: division.threads) }
+    let rest = Work(plan: parts.rest, runs: steps)
+    let later = try epoch([rest, prefix(missing)], reading: steps * parts.readSeconds)
+    let first = try epoch([rest, prefix(prefixRuns)])
+    let plans =
+      parts.prefix.peakBytes * division.threads + parts.prefix.constantBytes + parts.rest.peakBytes + parts.rest.constantBytes
     return forecast((first, later), fixed + plans + parts.kept * parts.rowBytes)
   }
 }

@@ -117,18 +117,14 @@ open class Loss {
     let key = EagerPlans.Key(
       inputs: inputs.map(\.description), training: false, taped: tape.map { tape in inputs.map { tape.watches($0) } }, flags: [],
       backend: Backend.choiceGeneration, precision: .float32)
-    let make: () throws -> (Graph, [ValueID], [ValueID]) = { [self] in
+    let lower: EagerPlans.Lowering = { [self] _ in
       let graph = Graph()
       let values = inputs.map { graph.input($0.description) }
       let weights = values.count > 2 ? graph.cast(values[2], to: .float32) : nil
       return (graph, values, [try value(values[0], graph.cast(values[1], to: .float32), weights: weights, graph)])
     }
-    guard let tape else {
-      let entry = try eager.shared(key, make: make)
-      try entry.plan.run(Array(zip(entry.inputs, inputs)))
-      return try entry.plan.read(entry.outputs[0]).copy()
-    }
-    let entry = try eager.exclusive(key, variables: [], make: make)
+    guard let tape else { return try eager.run(key, inputs, lower: lower)[0] }
+    let entry = try eager.exclusive(key, variables: [], lower: lower)
     return try tape.record(entry, inputs: inputs) { [eager] in eager.giveBack(entry, key) }[0]
   }
 }

@@ -336,9 +336,9 @@ public final class Trainer {
 
   /// The two plans that share a training step when the frozen part's outputs are kept.
   struct CachedPlans {
-    /// The frozen part, for so many samples at a time.
+    /// The frozen part, for so many samples at a time, on so many threads that each have a plan of their own.
     let prefix: Plan
-    let rows: Int
+    let division: Plan.Division
     /// What is trained, for a batch of kept rows.
     let rest: Plan
     let rowBytes: Int
@@ -353,11 +353,14 @@ public final class Trainer {
     try keepFeatures(.memory(), evaluates: false)
     defer { forgetFeatures() }
     guard let cache = caches.training else { return nil }
-    let rows = try cache.plan(batchSize).rowsAtATime(of: batchSize)
+    let whole = try cache.plan(batchSize)
+    let division = whole.division(of: batchSize) ?? Plan.Division(rows: batchSize, threads: 1)
+    func prefix() throws -> Plan { try cache.plan(division.rows) }
     var key = try self.key(batchSize: batchSize)
     (key.cut, key.inputs) = (cache.part.prefix.cut, cache.part.prefix.counts.map { TensorDescription([batchSize, $0]) })
     return CachedPlans(
-      prefix: try cache.plan(rows), rows: rows, rest: try makeStep(key).plan, rowBytes: cache.store.rowBytes,
+      prefix: try division.threads > 1 ? ThreadPool.shared.serially(prefix) : prefix(), division: division, rest: try makeStep(key).plan,
+      rowBytes: cache.store.rowBytes,
       kept: min(images, cache.store.capacity), readSeconds: try cache.secondsToRead(batchSize, of: images))
   }
 

@@ -73,7 +73,8 @@ public final class SamplePlans {
     if division != self.division { (seats, self.division) = ([], division) }
     let rows = inputs[0].shape[0]
     let sizes = Set([min(division.rows, rows), rows % division.rows]).subtracting([0])
-    for index in 0..<min(division.threads, (rows + division.rows - 1) / division.rows) {
+    let wanted = min(division.threads, (rows + division.rows - 1) / division.rows)
+    for index in 0..<wanted {
       if index == seats.count { seats.append(Seat(arenas[index])) }
       let seat = seats[index]
       for size in sizes.sorted(by: >) {
@@ -84,7 +85,7 @@ public final class SamplePlans {
         try part.plan.prepare()
       }
     }
-    guard let any = seats[0].parts.values.first else { return [] }
+    guard wanted > 0, let any = seats[0].parts.values.first else { return [] }
     let outputs = try any.outputs.map {
       try Tensor(zeros: [rows] + any.plan.graph.shape($0).dropFirst(), dtype: any.plan.graph.dtype($0))
     }
@@ -92,7 +93,8 @@ public final class SamplePlans {
     if division.threads == 1 {
       run.work(seats[0])
     } else {
-      ThreadPool.shared.each(seats.count) { seat in ThreadPool.shared.serially { run.work(seats[seat]) } }
+      // Only those that were given plans for these sizes.
+      ThreadPool.shared.each(wanted) { seat in ThreadPool.shared.serially { run.work(seats[seat]) } }
     }
     if let error = run.failure { throw error }
     return outputs

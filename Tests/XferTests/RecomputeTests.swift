@@ -64,6 +64,29 @@ import XferGraph
     #expect(try model(x).floats == whole)
   }
 
+  /// As kept features ask for them: whatever is missing of a batch.
+  @Test func anyNumberOfRowsRunsInPartsOfOneSize() throws {
+    let input = try Input(shape: [12, 12, 3])
+    let x = try Conv2D(filters: 16, kernelSize: 3, padding: .same, activation: .relu)(input)
+    let model = try Model(input, GlobalAveragePooling2D()(SeparableConv2D(filters: 8, kernelSize: (3, 3))(x)))
+    let images = try randomTensor([9, 12, 12, 3], seed: 4)
+    let plans = SamplePlans(arenas: Arenas())
+    let division = Plan.Division(rows: 2, threads: 3)
+    for rows in [9, 1, 8, 3, 2, 7, 5, 1, 6, 9] {
+      let x = images.rows(0..<rows)
+      let made = try plans.run([x], division) { rows, arena in
+        let graph = Graph()
+        let input = graph.input(TensorDescription([rows, 12, 12, 3]))
+        let outputs = try model.emitAll([input], LoweringContext(graph: graph, training: false))
+        var options = Plan.Options()
+        (options.arena, options.kept) = (arena, outputs)
+        return SamplePlans.Part(plan: try Plan(graph, options: options), inputs: [input], outputs: outputs)
+      }
+      #expect(made.count == 1 && made[0].shape == [rows, 8])
+      #expect(try made[0].floats == model(x).floats, "\(rows) rows")
+    }
+  }
+
   @Test func changedWeightsReachThePlansOfAllThreads() throws {
     let model = try model()
     let x = try images(16)

@@ -3,7 +3,7 @@
 #   make test                every test: Swift, C, Python, the command
 #   make conformance         every backend on thousands of random shapes between guard pages (SHAPES=1000 of each op, SEED=1)
 #   make demo                freeze, head, fine-tune on real images
-#   make bench               kernels beside this machine's peak, calls of custom kernels, head training
+#   make bench               kernels beside this machine's peak, the forward pass on 1 thread and 2, calls of custom kernels, head training
 #   make bench-peers         the same networks in Xfer, OpenVINO, ONNX Runtime, PyTorch and Keras/TensorFlow (downloads them)
 #   make parity              the same models trained in Keras and in Xfer (downloads Keras; KERAS_PYTHON=... uses one that is there)
 #   make soak                passes and caches on 1000 random networks, twenty epochs on photos (CASES=1000 SEED=1)

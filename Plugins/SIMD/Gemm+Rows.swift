@@ -171,9 +171,8 @@ extension RowGemm {
         let rowParts = least &+ extra < grid.tiles ? least &+ extra : grid.tiles
         let waves = ceilDivide(rowParts &* panelParts, threads)
         let tiles = ceilDivide(grid.tiles, rowParts)
-        let width = ceilDivide(panels, panelParts)
         // In units of one step of one tile: packing costs about a tenth of a panel, a panel of B read anew a fifth.
-        let cost = waves &* (tiles &* width &* 10 &+ tiles &+ 2 &* width)
+        let cost = waves &* (ceilDivide(tiles &* panels &* 10, panelParts) &+ tiles &+ 2 &* ceilDivide(panels, panelParts))
         if cost < best {
           best = cost
           grid.rowParts = rowParts
@@ -215,19 +214,23 @@ private func runPart(_ run: UnsafePointer<RowRun>, _ task: Int, _ scratch: RowSc
   let rowPart = task % grid.pointee.rowParts
   let panelPart = task / grid.pointee.rowParts
   let panels = panelCount(plan.pointee.columns)
-  let firstPanel = panelPart &* panels / grid.pointee.panelParts
-  let endPanel = (panelPart &+ 1) &* panels / grid.pointee.panelParts
+  let panelParts = grid.pointee.panelParts
   var tile = rowPart &* grid.pointee.tiles / grid.pointee.rowParts
   let endTile = (rowPart &+ 1) &* grid.pointee.tiles / grid.pointee.rowParts
   while tile < endTile {
     let count = endTile &- tile < plan.pointee.tilesPerBlock ? endTile &- tile : plan.pointee.tilesPerBlock
     let first = firstRow(grid, tile)
     locate(run, first, firstRow(grid, tile &+ count), scratch)
-    if grid.pointee.blocks == 0 { clear(run, firstRow(grid, tile &+ count) &- first, firstPanel, endPanel, scratch) }
+    if grid.pointee.blocks == 0 {
+      clear(
+        run, firstRow(grid, tile &+ count) &- first, panelPart &* panels / panelParts, (panelPart &+ 1) &* panels / panelParts, scratch)
+    }
+    // Parts may meet within a panel: with few panels, some parts would have much more to do than others.
+    let (begin, end) = (panelPart &* panels &* count / panelParts, (panelPart &+ 1) &* panels &* count / panelParts)
     for block in 0..<grid.pointee.blocks {
       let pieces = grid.pointee.firstBlock &+ block
       let steps = packBlock(run, plan.pointee.blocks[pieces], plan.pointee.blocks[pieces &+ 1], tile, count, scratch)
-      runBlock(run, block, steps, tile, count, firstPanel, endPanel, scratch)
+      runBlock(run, block, steps, tile, count, begin, end, scratch)
     }
     tile &+= count
   }
@@ -355,10 +358,12 @@ private func convolve(
   for i in 0..<rows { scratch.source[i] = Source(place(scratch.spans, i &* length, read)) }
 }
 
+/// Multiplies `count` tiles with panels: of all pairs of them, panel after panel, those in [begin, end).
 private func runBlock(
-  _ run: UnsafePointer<RowRun>, _ block: Int, _ steps: Int, _ firstTile: Int, _ count: Int, _ firstPanel: Int, _ endPanel: Int,
+  _ run: UnsafePointer<RowRun>, _ block: Int, _ steps: Int, _ firstTile: Int, _ count: Int, _ begin: Int, _ end: Int,
   _ scratch: RowScratch
 ) {
+  let (firstPanel, endPanel) = (begin / count, ceilDivide(end, count))
   let plan = run.pointee.plan
   let grid = run.pointee.grid
   let isLast = block &+ 1 == grid.pointee.blocks
@@ -391,12 +396,14 @@ private func runBlock(
     let columns = plan.pointee.columns &- column
     call.b = run.pointee.packed + panel &* plan.pointee.steps &* panelWidth
     call.column = column
-    for t in 0..<count {
-      let begin = firstRow(grid, firstTile &+ t) &- base
-      let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
-      call.a = Source(scratch.panelA + begin &* steps &* plan.pointee.kind.wordsOfA)
-      call.c = UnsafePointer(scratch.rows + begin)
-      call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + begin) : nil
+    let firstOfPanel = panel == firstPanel ? begin &- panel &* count : 0
+    let endOfPanel = (panel &+ 1) &* count > end ? end &- panel &* count : count
+    for t in firstOfPanel..<endOfPanel {
+      let row = firstRow(grid, firstTile &+ t) &- base
+      let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- row
+      call.a = Source(scratch.panelA + row &* steps &* plan.pointee.kind.wordsOfA)
+      call.c = UnsafePointer(scratch.rows + row)
+      call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + row) : nil
       runTile(rows: rows, columns: columns, &call, spillRows: scratch.spill)
       if activates {
         for i in 0..<rows { activate(call.c[i] + column, columns < panelWidth ? columns : panelWidth, activation) }

@@ -36,7 +36,7 @@ extern "C" {
 #endif
 
 #define XFER_PLUGIN_ABI_MAJOR 1
-#define XFER_PLUGIN_ABI_MINOR 4
+#define XFER_PLUGIN_ABI_MINOR 5
 
 /* ---- Status codes: the same words in xfer.h ------------------------------------------------ */
 
@@ -388,6 +388,9 @@ typedef struct xfer_backend {
    * desc->variant names one, 0 the backend's own choice. All give the same bits for finite values and read the same packed
    * inputs: the host tries them in the middle of real work and keeps the fastest. Pure: a function of desc. */
   uint32_t (*variants)(const xfer_op_desc *desc);
+  /* (since ABI 1.5) 1: the host may run kernels on several of its threads at once for one batch. Their threads are
+   * the host's, or a library's that is held to thread_count() for the calling thread alone. 0: it never does so. */
+  int32_t concurrent;
 } xfer_backend;
 
 /* ---- Image codecs -------------------------------------------------------------------------- */

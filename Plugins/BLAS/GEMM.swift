@@ -1,7 +1,8 @@
 import CBLASLoader
 import CXfer
 
-/// The thread count the library was last told. Kernels on several threads may each tell it: they tell the same.
+/// The thread count the library was last told. Kernels on several threads of the program may each tell it: they tell the same, since the
+/// host does not share out batches to kernels that are not `concurrent`.
 nonisolated(unsafe) private var threadsTold: Int32 = 0
 
 /// A matrix in memory: its first element and the distance of its rows.

@@ -24,7 +24,9 @@ nonisolated(unsafe) private var search: UnsafeMutablePointer<xfer_blas>?
       supports: { desc in
         guard blas != nil, let desc else { return Int32(XFER_SUPPORT_NO) }
         return supports(desc.pointee)
-      }))
+      },
+      // The library's number of threads is one for the whole process.
+      isConcurrent: false))
 }
 
 private func reportMissingLibrary(to host: UnsafePointer<xfer_host>) {

@@ -13,6 +13,8 @@ struct BackendDescription {
   /// Of a backend that has a form of its own for constants.
   var packSize: (@convention(c) (UnsafePointer<xfer_op_desc>?, UInt32, UnsafeMutablePointer<UInt64>?) -> Int)?
   var pack: (@convention(c) (UnsafePointer<xfer_op_desc>?, UInt32, UnsafeRawPointer?, UnsafeMutableRawPointer?) -> xfer_status)?
+  /// Whether threads are the host's, or a library's that each calling thread has for itself.
+  var isConcurrent = true
 }
 
 /// Builds the tables on the first call; they live as long as the process.
@@ -30,7 +32,8 @@ func makePlugin(_ host: UnsafePointer<xfer_host>?, _ description: BackendDescrip
       prepare: { desc, kernel, workspace in prepareKernel(desc, kernel, workspace) },
       execute: { kernel, inputs, outputs, workspace in executeKernel(kernel, inputs, outputs, workspace) },
       release: { kernel in releaseKernel(kernel) },
-      variants: nil
+      variants: nil,
+      concurrent: description.isConcurrent ? 1 : 0
     ))
   plugin.initialize(
     to: xfer_plugin(

@@ -31,7 +31,8 @@ nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
       prepare: { desc, kernel, workspace in prepareKernel(currentHost, desc, kernel, workspace) },
       execute: { kernel, inputs, outputs, workspace in executeKernel(kernel, inputs, outputs, workspace) },
       release: { kernel in releaseKernel(kernel) },
-      variants: { desc in desc.map(variantCount) ?? 1 }
+      variants: { desc in desc.map(variantCount) ?? 1 },
+      concurrent: 1
     ))
   plugin.initialize(
     to: xfer_plugin(

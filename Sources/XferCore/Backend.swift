@@ -22,7 +22,15 @@ public struct Backend: @unchecked Sendable {
 
   /// `variants` of the table, where it has that.
   public var variants: (@convention(c) (UnsafePointer<xfer_op_desc>?) -> UInt32)? {
-    table.pointee.struct_size >= MemoryLayout<xfer_backend>.size ? table.pointee.variants : nil
+    has(\.variants) ? table.pointee.variants : nil
+  }
+
+  /// `concurrent` of the table, where it has that.
+  public var isConcurrent: Bool { has(\.concurrent) && table.pointee.concurrent != 0 }
+
+  /// Whether the table, which may be of an older ABI, reaches as far as a field.
+  private func has<Field>(_ field: KeyPath<xfer_backend, Field>) -> Bool {
+    table.pointee.struct_size >= (MemoryLayout<xfer_backend>.offset(of: field) ?? .max - 64) + MemoryLayout<Field>.size
   }
 
   /// The order in which backends are asked when none is named. Others come behind these, `naive` last.

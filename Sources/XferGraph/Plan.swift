@@ -119,8 +119,8 @@ public final class Plan {
   /// Bytes of what was folded and packed from weights, some of which other plans may share.
   public var constantBytes: Int { constants.bytes }
 
-  /// Whether other plans may run at the same time: functions of the program's own need not allow that.
-  var isReentrant: Bool { steps.allSatisfy { $0.kernel.measured != nil } }
+  /// Whether threads may run a batch with plans of their own: functions of the program need not allow that.
+  var isConcurrent: Bool { steps.allSatisfy { $0.kernel.measured?.backend.isConcurrent ?? false } }
 
   // MARK: Running
 

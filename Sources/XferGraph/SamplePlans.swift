@@ -13,25 +13,25 @@ extension Plan {
   }
 
   /// How a batch of `rows` samples, which is what this plan is for, is best run where each sample is computed for itself; nil: as a whole. The
-  /// intermediate values of a part take no more than what the caches of the cores hold anyway. Kernels give a sample the same bits in every batch.
+  /// intermediate values of a part take about as much as the caches hold. Where a backend gives a sample the same bits in every batch, as simd does,
+  /// the division does not show in a result.
   public func division(of rows: Int) -> Division? {
     let threads = ThreadPool.shared.threadCount
     let cache = 16 << 20
     guard rows > 1, peakBytes > max(threads, 2) * cache else { return nil }
-    func part(of rows: Int, bytes: Int, cache: Int, least: Int) -> Int {
-      let parts = min((rows + least - 1) / least, (bytes + cache - 1) / cache)
-      return (rows + parts - 1) / parts
-    }
+    let sample = max(peakBytes / rows, 1)
     let share = (rows + threads - 1) / threads
     // Unless some threads had much less to do than others.
-    if threads > 1, isReentrant, 10 * rows >= 9 * threads * share {
+    if threads > 1, isConcurrent, 10 * rows >= 9 * threads * share {
       // Each part reads all weights anew: the more there are of them, the more samples are to share that.
-      let cache = min(max(constantBytes / 4, cache / 4), cache)
-      return Division(rows: part(of: share, bytes: peakBytes / rows * share, cache: cache, least: 1), threads: threads)
+      let largest = min(share, max(min(max(constantBytes / 4, cache / 4), cache) / sample, 1))
+      func most(_ size: Int) -> Int { ((rows + size - 1) / size + threads - 1) / threads * size }
+      let size = stride(from: largest, to: 1, by: -1).first { 10 * most($0) <= 11 * share } ?? 1
+      return Division(rows: size, threads: threads)
     }
     // Fewer samples leave the rows of small images too few to share among threads.
-    let size = part(of: rows, bytes: peakBytes, cache: max(threads, 2) * cache, least: 4)
-    return size < rows ? Division(rows: size, threads: 1) : nil
+    let parts = min((rows + 3) / 4, (peakBytes + max(threads, 2) * cache - 1) / (max(threads, 2) * cache))
+    return parts > 1 ? Division(rows: (rows + parts - 1) / parts, threads: 1) : nil
   }
 }
 
@@ -72,29 +72,35 @@ public final class SamplePlans {
   public func run(_ inputs: [Tensor], _ division: Plan.Division, make: (_ rows: Int, Arena) throws -> Part) throws -> [Tensor] {
     if division != self.division { (seats, self.division) = ([], division) }
     let rows = inputs[0].shape[0]
-    let sizes = Set([min(division.rows, rows), rows % division.rows]).subtracting([0])
-    let wanted = min(division.threads, (rows + division.rows - 1) / division.rows)
-    for index in 0..<wanted {
-      if index == seats.count { seats.append(Seat(arenas[index])) }
-      let seat = seats[index]
-      for size in sizes.sorted(by: >) {
-        func made() throws -> Part { try make(size, seat.arena) }
-        let part = try seat.parts[size] ?? (division.threads > 1 ? ThreadPool.shared.serially(made) : made())
-        seat.parts[size] = part
-        // With all threads, and before two of them want the same packed weights.
-        try part.plan.prepare()
+    // Of fewer samples than the division is for, all threads still get some.
+    let size = max(min(division.rows, (rows + division.threads - 1) / division.threads), 1)
+    let wanted = max(min(division.threads, (rows + size - 1) / size), 1)
+    while seats.count < wanted { seats.append(Seat(arenas[seats.count])) }
+    func prepare(_ seat: Seat, _ size: Int) throws -> Part {
+      func made() throws -> Part { try make(size, seat.arena) }
+      let part = try seat.parts[size] ?? (division.threads > 1 ? ThreadPool.shared.serially(made) : made())
+      seat.parts[size] = part
+      // With all threads, and before two of them want the same packed weights.
+      try part.plan.prepare()
+      return part
+    }
+    let any = try prepare(seats[0], size)
+    for seat in seats[1..<wanted] { _ = try prepare(seat, size) }
+    if rows % size > 0 { _ = try prepare(seats[0], rows % size) }
+
+    let outputs = try any.outputs.map { value in
+      // A value may be laid out with several rows a sample.
+      let shape = any.plan.graph.shape(value)
+      guard let first = shape.first, first % size == 0 else {
+        throw XferError.internal("an output of shape \(shape) is not of \(size) samples")
       }
+      return try Tensor(zeros: [rows * (first / size)] + shape.dropFirst(), dtype: any.plan.graph.dtype(value))
     }
-    guard wanted > 0, let any = seats[0].parts.values.first else { return [] }
-    let outputs = try any.outputs.map {
-      try Tensor(zeros: [rows] + any.plan.graph.shape($0).dropFirst(), dtype: any.plan.graph.dtype($0))
-    }
-    let run = SampleRun(inputs: inputs, outputs: outputs, rows: division.rows)
+    let run = SampleRun(inputs: inputs, outputs: outputs, size: size)
     if division.threads == 1 {
-      run.work(seats[0])
+      run.work(seats[0], isFirst: true)
     } else {
-      // Only those that were given plans for these sizes.
-      ThreadPool.shared.each(wanted) { seat in ThreadPool.shared.serially { run.work(seats[seat]) } }
+      ThreadPool.shared.each(wanted) { seat in ThreadPool.shared.serially { run.work(seats[seat], isFirst: seat == 0) } }
     }
     if let error = run.failure { throw error }
     return outputs
@@ -105,34 +111,41 @@ public final class SamplePlans {
 private final class SampleRun {
   private let inputs: [Tensor]
   private let outputs: [Tensor]
-  private let rows: Int
+  private let count: Int
+  private let size: Int
   private let next = Atomic<Int>(0)
   private let state = Mutex<XferError?>(nil)
 
-  init(inputs: [Tensor], outputs: [Tensor], rows: Int) { (self.inputs, self.outputs, self.rows) = (inputs, outputs, rows) }
+  init(inputs: [Tensor], outputs: [Tensor], size: Int) {
+    (self.inputs, self.outputs, self.size) = (inputs, outputs, size)
+    count = inputs[0].shape[0]
+  }
 
   /// The first error of any thread, which ends the work of all.
   var failure: XferError? { state.withLock { $0 } }
 
-  /// Runs parts until there are no more.
-  func work(_ seat: SamplePlans.Seat) {
-    let count = inputs[0].shape[0]
-    while failure == nil {
-      let begin = next.wrappingAdd(rows, ordering: .relaxed).oldValue
-      guard begin < count else { return }
-      do { try compute(begin..<min(begin + rows, count), seat) } catch {
-        let error = error as? XferError ?? XferError.internal("\(error)")
-        state.withLock { $0 = $0 ?? error }
+  /// Runs parts until there are no more; the first seat begins with what is left beside whole parts.
+  func work(_ seat: SamplePlans.Seat, isFirst: Bool) {
+    do {
+      let whole = count / size * size
+      if isFirst, whole < count { try compute(whole..<count, seat) }
+      while failure == nil {
+        let begin = next.wrappingAdd(size, ordering: .relaxed).oldValue
+        guard begin < whole else { return }
+        try compute(begin..<begin + size, seat)
       }
+    } catch {
+      let error = error as? XferError ?? XferError.internal("\(error)")
+      state.withLock { $0 = $0 ?? error }
     }
   }
 
   private func compute(_ range: Range<Int>, _ seat: SamplePlans.Seat) throws {
-    guard let part = seat.parts[range.count] else { throw XferError.internal("no plan for \(range.count) samples") }
+    guard let part = seat.parts[range.count] else { throw XferError.internal("there is no plan for \(range.count) samples") }
     try part.plan.run(zip(part.inputs, inputs).map { ($0, $1.rows(range)) })
     for (value, output) in zip(part.outputs, outputs) {
       let made = try part.plan.read(value)
-      output.rows(range).data.copyMemory(from: made.data, byteCount: made.byteCount)
+      (output.data + range.lowerBound * (output.byteCount / count)).copyMemory(from: made.data, byteCount: made.byteCount)
     }
   }
 }

@@ -108,6 +108,29 @@ import XferGraph
         == train(.off, unfreeze: unfreeze, dropout: dropout, weighted: true))
   }
 
+  /// A product over images has a row a pixel, and large batches are run in parts.
+  @Test(arguments: [FeatureCaching.memory(), .memory(budget: 5 << 20)]) func featuresOfSeveralRowsASample(_ caching: FeatureCaching) throws
+  {
+    func run(_ caching: FeatureCaching) throws -> [[Float]] {
+      let input = try Input(shape: [64, 64, 3])
+      let x = try Conv2D(filters: 32, kernelSize: 3, padding: .same, activation: .relu)(input)
+      let base = try Model(input, Dense(2)(Conv2D(filters: 32, kernelSize: 3, strides: (2, 2), padding: .same)(x)))
+      base.trainable = false
+      let model = try Model(input, Dense(1)(Flatten()(base(input))))
+      for (index, weight) in model.weights.enumerated() { try weight.assign(randomTensor(weight.shape, seed: UInt64(index + 30))) }
+      try model.compile(optimizer: SGD(learningRate: 1e-6), loss: MeanSquaredError())
+      var options = FitOptions()
+      (options.epochs, options.cache) = (2, caching)
+      let y = try Tensor((0..<96).map { Float($0 % 5) }, shape: [96, 1])
+      _ = try model.fit(ArrayDataset(x: randomTensor([96, 64, 64, 3], seed: 3), y: y, batchSize: 64, seed: 7), options: options)
+      #expect(model.featureStores.values.allSatisfy { $0.rowBytes == 32 * 32 * 2 * 4 })
+      return model.weights.map(\.values)
+    }
+    let kept = try run(caching)
+    #expect(kept.last?.allSatisfy(\.isFinite) == true)
+    #expect(try run(.off) == kept)
+  }
+
   private func part(_ model: Model, fixing: Bool = false) throws -> FrozenPart? {
     let moving = Set(model.trainableWeights.map { ObjectIdentifier($0) })
     return try FrozenPart(model, plastic: moving, training: true, fixing: fixing)

@@ -127,7 +127,7 @@ import XferGraph
       return model.weights.map(\.values)
     }
     let kept = try run(caching)
-    #expect(kept.last?.allSatisfy(\.isFinite) == true)
+    #expect(kept.last?.allSatisfy { $0.isFinite } == true)
     #expect(try run(.off) == kept)
   }
 

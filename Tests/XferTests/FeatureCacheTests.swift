@@ -114,7 +114,7 @@ import XferGraph
     func run(_ caching: FeatureCaching) throws -> [[Float]] {
       let input = try Input(shape: [64, 64, 3])
       let x = try Conv2D(filters: 32, kernelSize: 3, padding: .same, activation: .relu)(input)
-      let base = try Model(input, Dense(2)(Conv2D(filters: 32, kernelSize: 3, strides: (2, 2), padding: .same)(x)))
+      let base = try Model(input, Dense(2)(Conv2D(filters: 32, kernelSize: (3, 3), strides: (2, 2), padding: .same)(x)))
       base.trainable = false
       let model = try Model(input, Dense(1)(Flatten()(base(input))))
       for (index, weight) in model.weights.enumerated() { try weight.assign(randomTensor(weight.shape, seed: UInt64(index + 30))) }
@@ -123,7 +123,8 @@ import XferGraph
       (options.epochs, options.cache) = (2, caching)
       let y = try Tensor((0..<96).map { Float($0 % 5) }, shape: [96, 1])
       _ = try model.fit(ArrayDataset(x: randomTensor([96, 64, 64, 3], seed: 3), y: y, batchSize: 64, seed: 7), options: options)
-      #expect(model.featureStores.values.allSatisfy { $0.rowBytes == 32 * 32 * 2 * 4 })
+      let rowBytes = 4 * 2 * 32 * 32
+      #expect(model.featureStores.values.allSatisfy { $0.rowBytes == rowBytes })
       return model.weights.map(\.values)
     }
     let kept = try run(caching)

@@ -3,7 +3,8 @@ public import XferGraph
 
 /// What an epoch of training will cost with a base unfrozen to some depth, before it is run.
 ///
-/// Times are those of the ops, each measured on its own with the present threads, backend and precision, and of reading what is kept. Decoding images,
+/// Times are those of the ops, each measured on its own with the present threads, backend and precision, and of reading what is kept; what threads
+/// run side by side is measured on one of them and divided. Decoding images,
 /// callbacks and validation are not in them: where a step takes less than a millisecond, as that of a head on kept features, these tell more than the
 /// ops. The first call measures for some seconds.
 ///

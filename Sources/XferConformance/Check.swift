@@ -102,8 +102,8 @@ private func check(_ test: Case, _ runner: Runner, _ reference: Runner, _ option
     for page in [GuardPage.end, .start] { _ = try attempt(Mode(guardPage: page)) }
   }
   let packs = test.constants != 0 && runner.packs(test)
-  for way in 1..<max(1, runner.ways(test)) {
-    for mode in [Mode(way: way)] + (packs ? [Mode(packed: true, way: way)] : []) {
+  for variant in 1..<max(1, runner.variants(test)) {
+    for mode in [Mode(variant: variant)] + (packs ? [Mode(packed: true, variant: variant)] : []) {
       if try attempt(mode) != plain { throw Failure(reason: "\(mode.name) gave other bits than variant 0") }
     }
   }

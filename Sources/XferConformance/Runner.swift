@@ -14,15 +14,15 @@ struct Mode {
   var guardPage: GuardPage?
   /// The threads the host tells of when the kernel is prepared, and when it is executed; nil leaves the host as it is.
   var threads: (prepare: Int, execute: Int)?
-  /// Which of the backend's ways to do the op.
-  var way = 0
+  /// Which of the backend's variants of the op.
+  var variant = 0
   /// The entry of `Case.aliases` that shares memory.
   var alias: [Int: Int] = [:]
 
   var name: String {
     let parts = [
       packed ? "packed constants" : constant ? "constants" : nil, misaligned ? "misaligned" : nil, guardPage?.name,
-      way > 0 ? "variant \(way)" : nil,
+      variant > 0 ? "variant \(variant)" : nil,
       threads.map { $0.prepare == $0.execute ? "\($0.execute) threads" : "prepared for \($0.prepare) threads, run with \($0.execute)" },
       alias.isEmpty ? nil : "aliased \(alias.sorted { $0.key < $1.key }.map { "output \($0.key) with input \($0.value)" })",
     ].compactMap { $0 }
@@ -49,7 +49,7 @@ struct Runner {
   }
 
   func withDescription<T>(
-    _ test: Case, constants: UInt64, packed: UInt64, way: Int = 0, _ body: (UnsafePointer<xfer_op_desc>) throws -> T
+    _ test: Case, constants: UInt64, packed: UInt64, variant: Int = 0, _ body: (UnsafePointer<xfer_op_desc>) throws -> T
   ) rethrows -> T {
     try test.inputs.map(\.desc).withUnsafeBufferPointer { inputs in
       try test.outputs.withUnsafeBufferPointer { outputs in
@@ -61,7 +61,7 @@ struct Runner {
             struct_size: MemoryLayout<xfer_op_desc>.size, op: Int32(test.op), n_inputs: UInt32(inputs.count),
             n_outputs: UInt32(outputs.count),
             inputs: inputs.baseAddress, outputs: outputs.baseAddress, attributes: test.attributes.isEmpty ? nil : attributes.baseAddress,
-            constant_inputs: constants, packed_inputs: packed, precision: test.precision, variant: UInt64(way))
+            constant_inputs: constants, packed_inputs: packed, precision: test.precision, variant: UInt64(variant))
           return try body(&desc)
         }
       }
@@ -70,8 +70,8 @@ struct Runner {
 
   func supports(_ test: Case) -> Int32 { withDescription(test, constants: 0, packed: 0) { backend.supports?($0) ?? 0 } }
 
-  /// In how many ways the backend can do the op.
-  func ways(_ test: Case) -> Int { withDescription(test, constants: test.constants, packed: 0) { Int(backend.variants?($0) ?? 1) } }
+  /// In how many variants the backend knows the op.
+  func variants(_ test: Case) -> Int { withDescription(test, constants: test.constants, packed: 0) { Int(backend.variants?($0) ?? 1) } }
 
   /// Bytes and layout of a packed input; nil when the backend takes it as it is.
   func packing(_ test: Case, _ input: Int) -> (bytes: Int, layout: UInt64)? {
@@ -105,7 +105,7 @@ struct Runner {
     var workspaceBytes = 0
     if let threads = mode.threads { host?.tellsOf(threads: threads.prepare) }
     let constants = mode.constant || mode.packed ? test.constants : 0
-    let status = withDescription(test, constants: constants, packed: packed, way: mode.way) {
+    let status = withDescription(test, constants: constants, packed: packed, variant: mode.variant) {
       backend.prepare?($0, &kernel, &workspaceBytes) ?? XFER_E_PLUGIN
     }
     guard status == XFER_OK, let kernel else { throw Failure(reason: "prepare gave \(status)") }

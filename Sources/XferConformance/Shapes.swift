@@ -76,8 +76,8 @@ private func checkEnds(
 
   let end = try attempt(Mode(guardPage: .end))
   if try attempt(Mode(guardPage: .start)) != end { throw Failure(reason: "the bits depend on where the buffers lie") }
-  for way in 1..<max(1, runner.ways(test)) {
-    if try attempt(Mode(guardPage: .end, way: way)) != end { throw Failure(reason: "variant \(way) gave other bits than variant 0") }
+  for variant in 1..<max(1, runner.variants(test)) {
+    if try attempt(Mode(guardPage: .end, variant: variant)) != end { throw Failure(reason: "variant \(variant) gave other bits than variant 0") }
   }
   if !aliases.isEmpty { _ = try attempt(Mode(guardPage: .end, alias: aliases)) }
   if runner.packs(test) {
@@ -85,9 +85,9 @@ private func checkEnds(
     if try attempt(Mode(packed: true, guardPage: .start)) != packed {
       throw Failure(reason: "packed constants: the bits depend on where the buffers lie")
     }
-    for way in 1..<max(1, runner.ways(test)) {
-      if try attempt(Mode(packed: true, guardPage: .end, way: way)) != packed {
-        throw Failure(reason: "variant \(way), packed constants: other bits")
+    for variant in 1..<max(1, runner.variants(test)) {
+      if try attempt(Mode(packed: true, guardPage: .end, variant: variant)) != packed {
+        throw Failure(reason: "variant \(variant), packed constants: other bits")
       }
     }
   }

@@ -5,7 +5,8 @@ public import CXfer
 
 /// The one pool every kernel of a process runs on.
 ///
-/// A loop is cut into pieces which idle threads claim one after another, so a core that is taken away for
+/// A loop is cut into pieces. Each thread has a share of them, the same of every loop of that many pieces, so that what one op wrote is mostly in the
+/// cache of the core that reads it in the next; who is done claims pieces of the others' shares one after another, so a core that is taken away for
 /// a moment delays one piece, not half the loop. A loop started while another is under way (from within a piece, or from
 /// a second thread of the program) runs on its caller.
 public final class ThreadPool: @unchecked Sendable {
@@ -16,9 +17,14 @@ public final class ThreadPool: @unchecked Sendable {
     var context: UnsafeMutableRawPointer?
     var count: Int64
     var grain: Int64
+    var threads: Int
+    var pieces: Int { Int((count + grain - 1) / grain) }
   }
 
-  private let next = Atomic<Int64>(0)
+  private static let most = 256
+  /// The next piece of each thread's share, each on a cache line of its own.
+  private let shares: UnsafeMutablePointer<Atomic<Int>>
+  private static let line = 128 / MemoryLayout<Int>.stride
   private let generation = Atomic<UInt64>(0)
   private let pending = Atomic<Int>(0)
   private let wanted: Atomic<Int>
@@ -46,7 +52,9 @@ public final class ThreadPool: @unchecked Sendable {
     alone = key
     var count = availableCores()
     if let text = getenv("XFER_THREADS"), let given = Int(String(cString: text)), given > 0 { count = given }
-    wanted = Atomic(min(count, 256))
+    wanted = Atomic(min(count, Self.most))
+    shares = .allocate(capacity: Self.most * Self.line)
+    for index in 0..<Self.most * Self.line { (shares + index).initialize(to: Atomic(0)) }
   }
 
   /// Threads a loop may use, the caller included.
@@ -64,7 +72,7 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// Takes effect with the next loop. 0 asks for all cores.
   public func setThreadCount(_ count: Int) throws {
-    guard (0...256).contains(count) else { throw XferError.invalid("threads: \(count) was given, 0 (all cores) to 256 is possible") }
+    guard (0...Self.most).contains(count) else { throw XferError.invalid("threads: \(count) was given, 0 (all cores) to \(Self.most) is possible") }
     wanted.store(count == 0 ? availableCores() : count, ordering: .relaxed)
   }
 
@@ -78,8 +86,9 @@ public final class ThreadPool: @unchecked Sendable {
     }
     let ran: Void? = busy.withLockIfAvailable { _ in
       startWorkers(threads - 1)
-      job = Job(fn: fn, context: context, count: count, grain: grain)
-      next.store(0, ordering: .relaxed)
+      let job = Job(fn: fn, context: context, count: count, grain: grain, threads: threads)
+      self.job = job
+      for thread in 0..<threads { shares[thread * Self.line].store(Self.begin(of: thread, job), ordering: .relaxed) }
       pending.store(workers, ordering: .relaxed)
       generation.wrappingAdd(1, ordering: .sequentiallyConsistent)
       if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
@@ -87,7 +96,7 @@ public final class ThreadPool: @unchecked Sendable {
         pthread_cond_broadcast(wake)
         pthread_mutex_unlock(lock)
       }
-      work(fn, context, count, grain, worker: 0)
+      work(job, worker: 0)
       var waited = 0
       while pending.load(ordering: .acquiring) > 0 {
         waited += 1
@@ -111,11 +120,18 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  private func work(_ fn: xfer_task_fn, _ context: UnsafeMutableRawPointer?, _ count: Int64, _ grain: Int64, worker: Int32) {
-    while true {
-      let begin = next.wrappingAdd(grain, ordering: .relaxed).oldValue
-      if begin >= count { return }
-      fn(context, begin, min(begin + grain, count), worker)
+  private static func begin(of share: Int, _ job: Job) -> Int { job.pieces * share / job.threads }
+
+  private func work(_ job: Job, worker: Int) {
+    for turn in 0..<job.threads {
+      let share = (worker + turn) % job.threads
+      let end = Self.begin(of: share + 1, job)
+      while true {
+        let piece = shares[share * Self.line].wrappingAdd(1, ordering: .relaxed).oldValue
+        if piece >= end { break }
+        let begin = Int64(piece) * job.grain
+        job.fn(job.context, begin, min(begin + job.grain, job.count), Int32(worker))
+      }
     }
   }
 
@@ -161,7 +177,7 @@ public final class ThreadPool: @unchecked Sendable {
       }
       seen = generation.load(ordering: .acquiring)
       // A worker beyond the wanted count stays idle: it only reports.
-      if let job, Int(index) < threadCount { work(job.fn, job.context, job.count, job.grain, worker: index) }
+      if let job, Int(index) < job.threads { work(job, worker: Int(index)) }
       pending.wrappingSubtract(1, ordering: .releasing)
     }
   }

@@ -12,7 +12,7 @@ final class Kernel {
 
   private enum Body {
     case prepared(PreparedKernel)
-    /// The backend's ways to do the op, in turn, until one is decided for.
+    /// The backend's variants of the op, in turn, until one is decided for.
     case trial(TunedOp, [PreparedKernel])
     case program((UnsafePointer<UnsafeRawPointer?>, UnsafePointer<UnsafeMutableRawPointer?>) throws -> Void)
   }
@@ -22,11 +22,11 @@ final class Kernel {
     measured = MeasuredOp(op: op, backend: backend, packed: packed)
     let record = Tuner.shared.record(of: op, backend: backend, packed: packed)
     if let record, record.decision == nil {
-      let ways = try (0..<record.ways).map { try PreparedKernel(op, backend: backend, packed: packed, way: $0) }
-      body = .trial(record, ways)
-      workspace = ways.reduce(0) { max($0, $1.workspace) }
+      let variants = try (0..<record.variants).map { try PreparedKernel(op, backend: backend, packed: packed, variant: $0) }
+      body = .trial(record, variants)
+      workspace = variants.reduce(0) { max($0, $1.workspace) }
     } else {
-      let kernel = try PreparedKernel(op, backend: backend, packed: packed, way: record?.decision?.way ?? 0)
+      let kernel = try PreparedKernel(op, backend: backend, packed: packed, variant: record?.decision?.variant ?? 0)
       body = .prepared(kernel)
       workspace = kernel.workspace
     }
@@ -45,20 +45,20 @@ final class Kernel {
     switch body {
     case .prepared(let kernel): try kernel.execute(inputs, outputs, workspace)
     case .program(let body): try body(inputs, outputs)
-    case .trial(let record, let ways):
+    case .trial(let record, let variants):
       if let decision = record.decision {
-        body = .prepared(ways[decision.way])
-        return try ways[decision.way].execute(inputs, outputs, workspace)
+        body = .prepared(variants[decision.variant])
+        return try variants[decision.variant].execute(inputs, outputs, workspace)
       }
-      let way = record.next()
+      let variant = record.next()
       let begin = monotonicSeconds()
-      try ways[way].execute(inputs, outputs, workspace)
-      if record.add(way, seconds: monotonicSeconds() - begin) { Tuner.shared.decided() }
+      try variants[variant].execute(inputs, outputs, workspace)
+      if record.add(variant, seconds: monotonicSeconds() - begin) { Tuner.shared.decided() }
     }
   }
 }
 
-/// A backend's kernel for one way of doing an op.
+/// A backend's kernel for one variant of an op.
 final class PreparedKernel {
   let workspace: Int
   private let table: UnsafePointer<xfer_backend>
@@ -68,13 +68,13 @@ final class PreparedKernel {
   private let handle: OpaquePointer
   private let what: String
 
-  init(_ op: OpSpecification, backend: Backend, packed: UInt64, way: Int = 0) throws {
+  init(_ op: OpSpecification, backend: Backend, packed: UInt64, variant: Int = 0) throws {
     guard let prepare = backend.table.pointee.prepare, let execute = backend.table.pointee.execute else {
       throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' has no prepare or no execute")
     }
     var handle: OpaquePointer?
     var workspace = 0
-    try op.withDescription(packed: packed, way: way) {
+    try op.withDescription(packed: packed, variant: variant) {
       try check(prepare($0, &handle, &workspace), "\(op.label): \(op.kind.name) on backend '\(backend.name)'")
     }
     guard let handle else { throw XferError(XFER_E_PLUGIN, "backend '\(backend.name)' prepared nothing for \(op.kind.name)") }
@@ -113,8 +113,8 @@ struct OpSpecification {
 
   /// - Parameters:
   ///   - packed: inputs that come as the backend packed them, as bits.
-  ///   - way: which of the backend's ways to do the op is meant.
-  func withDescription<T>(packed: UInt64, way: Int = 0, _ body: (UnsafePointer<xfer_op_desc>) throws -> T) rethrows -> T {
+  ///   - variant: which of the backend's variants of the op is meant.
+  func withDescription<T>(packed: UInt64, variant: Int = 0, _ body: (UnsafePointer<xfer_op_desc>) throws -> T) rethrows -> T {
     let (ins, outs) = (inputs.map(\.c), outputs.map(\.c))
     return try ins.withUnsafeBufferPointer { ins in
       try outs.withUnsafeBufferPointer { outs in
@@ -122,7 +122,7 @@ struct OpSpecification {
           var desc = xfer_op_desc(
             struct_size: MemoryLayout<xfer_op_desc>.size, op: kind.rawValue, n_inputs: UInt32(ins.count), n_outputs: UInt32(outs.count),
             inputs: ins.baseAddress, outputs: outs.baseAddress, attributes: attributes, constant_inputs: constants, packed_inputs: packed,
-            precision: precision.rawValue, variant: UInt64(way))
+            precision: precision.rawValue, variant: UInt64(variant))
           return try body(&desc)
         }
       }

@@ -31,8 +31,8 @@ final class OpTiming {
 
   init(_ measured: MeasuredOp) throws {
     let op = measured.op
-    let way = Tuner.shared.decidedWay(of: op, backend: measured.backend, packed: measured.packed)
-    kernel = try PreparedKernel(op, backend: measured.backend, packed: measured.packed, way: way)
+    let variant = Tuner.shared.decidedVariant(of: op, backend: measured.backend, packed: measured.packed)
+    kernel = try PreparedKernel(op, backend: measured.backend, packed: measured.packed, variant: variant)
     var sizes = op.inputs.indices.map { index in
       measured.packed >> UInt64(index) & 1 == 1 ? op.packing(of: index, by: measured.backend)?.bytes ?? 0 : op.inputs[index].byteCount
     }

@@ -10,6 +10,9 @@ extension Plan {
     public let threads: Int
 
     public init(rows: Int, threads: Int) { (self.rows, self.threads) = (rows, threads) }
+
+    /// What makes, times or runs the plan of one part, with as many threads as that part has.
+    public func part<T>(_ body: () throws -> T) rethrows -> T { try threads > 1 ? ThreadPool.shared.serially(body) : body() }
   }
 
   /// How a batch of `rows` samples, which is what this plan is for, is best run where each sample is computed for itself; nil: as a whole. The
@@ -77,8 +80,7 @@ public final class SamplePlans {
     let wanted = max(min(division.threads, (rows + size - 1) / size), 1)
     while seats.count < wanted { seats.append(Seat(arenas[seats.count])) }
     func prepare(_ seat: Seat, _ size: Int) throws -> Part {
-      func made() throws -> Part { try make(size, seat.arena) }
-      let part = try seat.parts[size] ?? (division.threads > 1 ? ThreadPool.shared.serially(made) : made())
+      let part = try seat.parts[size] ?? division.part { try make(size, seat.arena) }
       seat.parts[size] = part
       // With all threads, and before two of them want the same packed weights.
       try part.plan.prepare()
@@ -100,7 +102,7 @@ public final class SamplePlans {
     if division.threads == 1 {
       run.work(seats[0], isFirst: true)
     } else {
-      ThreadPool.shared.each(wanted) { seat in ThreadPool.shared.serially { run.work(seats[seat], isFirst: seat == 0) } }
+      ThreadPool.shared.each(wanted) { seat in division.part { run.work(seats[seat], isFirst: seat == 0) } }
     }
     if let error = run.failure { throw error }
     return outputs

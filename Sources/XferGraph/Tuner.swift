@@ -3,11 +3,11 @@ import Synchronization
 import CXfer
 import XferCore
 
-/// Which of a backend's ways to do an op is the fastest on this machine, measured once and kept for later processes.
+/// Which of a backend's variants of an op is the fastest on this machine, measured once and kept for later processes.
 ///
-/// A backend that knows several ways says how many (`variants` of its table). All give the same bits, so what is chosen never shows in a result, and they can
+/// A backend that knows several variants says how many (`variants` of its table). All give the same bits, so what is chosen never shows in a result, and they can
 /// be tried in the middle of real work: the first runs of a plan use them in turn, with a clock beside them, until each has been seen often
-/// enough. Nothing is computed for the sake of measuring, but for ``merges(_:_:among:)``. Way 0, the backend's own choice, serves where `XFER_TUNE=0` switches this off, and for ops too
+/// enough. Nothing is computed for the sake of measuring, but for ``merges(_:_:among:)``. Variant 0, the backend's own choice, serves where `XFER_TUNE=0` switches this off, and for ops too
 /// small to measure.
 ///
 /// FFTW's planner (Frigo and Johnson 2005, The Design and Implementation of FFTW3) and cuDNN's benchmark mode measure on scratch data instead.
@@ -15,7 +15,7 @@ final class Tuner: Sendable {
   static let shared = Tuner(
     path: getenv("XFER_TUNE").map { String(cString: $0) } == "0" ? nil : "\(CacheFolder.path)/tuned-\(Machine.digest.text.prefix(16)).json")
 
-  /// nil: everything is done way 0, nothing is measured.
+  /// nil: everything is done in variant 0, nothing is measured.
   private let path: String?
   private struct State {
     var ops: [Digest: TunedOp] = [:]
@@ -28,7 +28,7 @@ final class Tuner: Sendable {
   private let state = Mutex(State())
 
   struct Decision: Equatable {
-    var way: Int
+    var variant: Int
     var seconds: Double
   }
 
@@ -37,40 +37,40 @@ final class Tuner: Sendable {
   /// The record of an op, shared by all kernels of that op and shape; nil where there is nothing to choose.
   func record(of op: OpSpecification, backend: Backend, packed: UInt64) -> TunedOp? {
     guard path != nil, op.flops >= leastFlops else { return nil }
-    let ways = op.ways(on: backend)
-    guard ways > 1 else { return nil }
-    return record(op.tuningKey(backend: backend, packed: packed), ways: ways)
+    let variants = op.variants(on: backend)
+    guard variants > 1 else { return nil }
+    return record(op.tuningKey(backend: backend, packed: packed), variants: variants)
   }
 
-  /// The way an op is done as far as that is decided: nothing is put on trial by asking.
-  func decidedWay(of op: OpSpecification, backend: Backend, packed: UInt64) -> Int {
+  /// The variant an op is done in, as far as that is decided: nothing is put on trial by asking.
+  func decidedVariant(of op: OpSpecification, backend: Backend, packed: UInt64) -> Int {
     guard path != nil, op.flops >= leastFlops else { return 0 }
-    let (key, ways) = (op.tuningKey(backend: backend, packed: packed), op.ways(on: backend))
+    let (key, variants) = (op.tuningKey(backend: backend, packed: packed), op.variants(on: backend))
     return state.withLock { state in
-      if let known = state.ops[key] { return known.decision?.way ?? 0 }
-      return stored(key, ways: ways, &state)?.way ?? 0
+      if let known = state.ops[key] { return known.decision?.variant ?? 0 }
+      return stored(key, variants: variants, &state)?.variant ?? 0
     }
   }
 
-  private func record(_ key: Digest, ways: Int) -> TunedOp {
+  private func record(_ key: Digest, variants: Int) -> TunedOp {
     state.withLock { state in
       if let known = state.ops[key] { return known }
-      let made = TunedOp(ways: ways, decision: stored(key, ways: ways, &state))
+      let made = TunedOp(variants: variants, decision: stored(key, variants: variants, &state))
       state.ops[key] = made
       return made
     }
   }
 
   /// What the file said when it was read. What another version of the backend wrote has another key.
-  private func stored(_ key: Digest, ways: Int, _ state: inout State) -> Decision? {
+  private func stored(_ key: Digest, variants: Int, _ state: inout State) -> Decision? {
     if !state.isRead {
       state.isRead = true
       state.stored = path.map(Self.read) ?? [:]
     }
-    return state.stored[key.text].flatMap { $0.way < ways ? $0 : nil }
+    return state.stored[key.text].flatMap { $0.variant < variants ? $0 : nil }
   }
 
-  /// Whether an op is done in one go rather than in its parts: measured where it is not known, on memory made for the purpose and a few samples, since
+  /// Whether an op is done in one go (variant 0) rather than in its parts: measured where it is not known, on memory made for the purpose and a few samples, since
   /// a plan has the one or the others.
   func merges(_ whole: OpSpecification, _ parts: [OpSpecification], among backends: [Backend]) throws -> Bool {
     guard path != nil, whole.flops >= leastFlops else { return true }
@@ -78,17 +78,17 @@ final class Tuner: Sendable {
     let merged = try MeasuredOp(whole, among: backends)
     var key = merged.key
     key.combine("merged")
-    let choice = record(key, ways: 2)
-    if let decision = choice.decision { return decision.way == 0 }
+    let choice = record(key, variants: 2)
+    if let decision = choice.decision { return decision.variant == 0 }
     let all = try OpTiming(merged)
     let each = try parts.map { try OpTiming(MeasuredOp($0, among: backends)) }
     // One op needs less memory too.
     let margin = 1.05
     while choice.isOpen {
-      let way = choice.next()
-      if try choice.add(way, seconds: way == 0 ? all.run() : margin * each.reduce(0) { try $0 + $1.run() }) { decided() }
+      let variant = choice.next()
+      if try choice.add(variant, seconds: variant == 0 ? all.run() : margin * each.reduce(0) { try $0 + $1.run() }) { decided() }
     }
-    return choice.decision?.way == 0
+    return choice.decision?.variant == 0
   }
 
   /// Called when an op was decided: writes the file once all ops under trial are, and every few decisions before.
@@ -109,7 +109,7 @@ final class Tuner: Sendable {
     }
     var all = Self.read(path)
     for (key, decision) in own { all[key] = decision }
-    let entries = all.mapValues { JSONValue.object(["variant": .int($0.way), "seconds": .double($0.seconds)]) }
+    let entries = all.mapValues { JSONValue.object(["variant": .int($0.variant), "seconds": .double($0.seconds)]) }
     let text = JSONValue.object(["format": .int(1), "machine": .string(Machine.name), "ops": .object(entries)]).text(pretty: true)
     do {
       try makeFolders(for: path)
@@ -123,8 +123,8 @@ final class Tuner: Sendable {
       return [:]
     }
     return (file["ops"]?.objectValue ?? [:]).compactMapValues { entry in
-      guard let way = entry["variant"]?.intValue, way >= 0, let seconds = entry["seconds"]?.doubleValue, seconds > 0 else { return nil }
-      return Decision(way: way, seconds: seconds)
+      guard let variant = entry["variant"]?.intValue, variant >= 0, let seconds = entry["seconds"]?.doubleValue, seconds > 0 else { return nil }
+      return Decision(variant: variant, seconds: seconds)
     }
   }
 }
@@ -140,17 +140,17 @@ final class TunedOp: Sendable {
     var decision: Tuner.Decision?
   }
   private let state: Mutex<State>
-  let ways: Int
+  let variants: Int
 
-  init(ways: Int, decision: Tuner.Decision?) {
-    self.ways = ways
-    state = Mutex(State(best: Array(repeating: .infinity, count: ways), runs: Array(repeating: 0, count: ways), decision: decision))
+  init(variants: Int, decision: Tuner.Decision?) {
+    self.variants = variants
+    state = Mutex(State(best: Array(repeating: .infinity, count: variants), runs: Array(repeating: 0, count: variants), decision: decision))
   }
 
   var decision: Tuner.Decision? { state.withLock { $0.decision } }
   var isOpen: Bool { decision == nil }
 
-  /// The way to try next: the one tried least.
+  /// The variant to try next: the one tried least.
   func next() -> Int {
     state.withLock { state in
       let least = state.runs.min() ?? 0
@@ -159,22 +159,22 @@ final class TunedOp: Sendable {
   }
 
   /// Takes down a run. True when it was the one that decided.
-  func add(_ way: Int, seconds: Double) -> Bool {
+  func add(_ variant: Int, seconds: Double) -> Bool {
     state.withLock { state in
       guard state.decision == nil else { return false }
-      state.best[way] = min(state.best[way], seconds)
-      state.runs[way] += 1
+      state.best[variant] = min(state.best[variant], seconds)
+      state.runs[variant] += 1
       guard state.runs.allSatisfy({ $0 >= wantedRuns }) else { return false }
       // The backend's own choice goes, unless another is better by more than two equal runs differ.
       let fastest = state.best.indices.min { state.best[$0] < state.best[$1] } ?? 0
-      let way = state.best[fastest] < 0.97 * state.best[0] ? fastest : 0
-      state.decision = Tuner.Decision(way: way, seconds: state.best[way])
+      let variant = state.best[fastest] < 0.97 * state.best[0] ? fastest : 0
+      state.decision = Tuner.Decision(variant: variant, seconds: state.best[variant])
       return true
     }
   }
 }
 
-/// Of each way. The best of them counts: what disturbs a run only makes it longer.
+/// Of each variant. The best of them counts: what disturbs a run only makes it longer.
 private let wantedRuns = 4
 
 extension OpSpecification {
@@ -192,8 +192,8 @@ extension OpSpecification {
       constants: constants, precision: precision, label: label)
   }
 
-  /// In how many ways a backend knows to do the op.
-  func ways(on backend: Backend) -> Int {
+  /// In how many variants a backend knows the op.
+  func variants(on backend: Backend) -> Int {
     guard let variants = backend.variants else { return 1 }
     return withDescription(packed: 0) { max(1, Int(variants($0))) }
   }

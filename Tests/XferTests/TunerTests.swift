@@ -5,29 +5,29 @@ import XferCore
 @testable import XferGraph
 @testable import Xfer
 
-/// The choice among a backend's ways to do an op.
+/// The choice among a backend's variants of an op.
 @Suite struct TunerTests {
   @Test func aClearlyFasterWayIsChosenAfterEnoughRunsOfEach() {
-    let op = TunedOp(ways: 3, decision: nil)
+    let op = TunedOp(variants: 3, decision: nil)
     var order: [Int] = []
     var decided = false
     for _ in 0..<12 {
       #expect(op.isOpen)
-      let way = op.next()
-      order.append(way)
-      decided = op.add(way, seconds: [1, 1.2, 0.9][way])
+      let variant = op.next()
+      order.append(variant)
+      decided = op.add(variant, seconds: [1, 1.2, 0.9][variant])
     }
-    #expect(decided && op.decision == Tuner.Decision(way: 2, seconds: 0.9))
-    #expect((0..<3).allSatisfy { way in order.filter { $0 == way }.count == 4 })
+    #expect(decided && op.decision == Tuner.Decision(variant: 2, seconds: 0.9))
+    #expect((0..<3).allSatisfy { variant in order.filter { $0 == variant }.count == 4 })
   }
 
   @Test func aWayThatIsHardlyFasterIsNot() {
-    let op = TunedOp(ways: 2, decision: nil)
+    let op = TunedOp(variants: 2, decision: nil)
     for _ in 0..<8 {
-      let way = op.next()
-      _ = op.add(way, seconds: [1, 0.98][way])
+      let variant = op.next()
+      _ = op.add(variant, seconds: [1, 0.98][variant])
     }
-    #expect(op.decision?.way == 0)
+    #expect(op.decision?.variant == 0)
   }
 
   private func pointwise() -> OpSpecification {
@@ -40,11 +40,11 @@ import XferCore
       outputs: [TensorDescription([8, 20, 20, 96])], constants: 0, precision: .float32, label: "pointwise")
   }
 
-  /// A backend that knows more than one way for the op.
-  private func tunable() throws -> Backend? { try Backend.ordered().first { pointwise().ways(on: $0) > 1 } }
+  /// A backend that knows more than one variant of the op.
+  private func tunable() throws -> Backend? { try Backend.ordered().first { pointwise().variants(on: $0) > 1 } }
 
   @Test func decisionsOutliveTheProcessAndADamagedFileDoesNot() throws {
-    guard let backend = try tunable() else { return print("skipped: no backend here knows several ways") }
+    guard let backend = try tunable() else { return print("skipped: no backend here knows several variants") }
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tuner-\(UUID().uuidString)").path
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let path = "\(folder)/within/tuned.json"
@@ -52,11 +52,11 @@ import XferCore
     let record = try #require(first.record(of: pointwise(), backend: backend, packed: 0))
     #expect(record.isOpen)
     while record.isOpen {
-      let way = record.next()
-      if record.add(way, seconds: way == 1 ? 0.5 : 1) { first.decided() }
+      let variant = record.next()
+      if record.add(variant, seconds: variant == 1 ? 0.5 : 1) { first.decided() }
     }
     let second = try #require(Tuner(path: path).record(of: pointwise(), backend: backend, packed: 0))
-    #expect(second.decision == Tuner.Decision(way: 1, seconds: 0.5))
+    #expect(second.decision == Tuner.Decision(variant: 1, seconds: 0.5))
     // Other threads, packed inputs or shapes are other ops.
     #expect(Tuner(path: path).record(of: pointwise(), backend: backend, packed: 2)?.isOpen == true)
 
@@ -70,20 +70,20 @@ import XferCore
   }
 
   @Test func askingPutsNothingOnTrial() throws {
-    guard let backend = try tunable() else { return print("skipped: no backend here knows several ways") }
+    guard let backend = try tunable() else { return print("skipped: no backend here knows several variants") }
     let folder = try TemporaryFolder()
     let tuner = Tuner(path: folder.file("tuned.json"))
-    #expect(tuner.decidedWay(of: pointwise(), backend: backend, packed: 0) == 0)
+    #expect(tuner.decidedVariant(of: pointwise(), backend: backend, packed: 0) == 0)
     // All that is on trial is decided with this: it is written down at once.
     let record = try #require(tuner.record(of: pointwise(), backend: backend, packed: 2))
     while record.isOpen { if record.add(record.next(), seconds: record.next() == 1 ? 1 : 2) { tuner.decided() } }
     #expect(FileManager.default.fileExists(atPath: folder.file("tuned.json")))
-    let way = try #require(record.decision).way
-    #expect(Tuner(path: folder.file("tuned.json")).decidedWay(of: pointwise(), backend: backend, packed: 2) == way)
+    let variant = try #require(record.decision).variant
+    #expect(Tuner(path: folder.file("tuned.json")).decidedVariant(of: pointwise(), backend: backend, packed: 2) == variant)
   }
 
   @Test func nothingIsMeasuredWithoutAFileOrForSmallOps() throws {
-    guard let backend = try tunable() else { return print("skipped: no backend here knows several ways") }
+    guard let backend = try tunable() else { return print("skipped: no backend here knows several variants") }
     #expect(Tuner(path: nil).record(of: pointwise(), backend: backend, packed: 0) == nil)
     let small = OpSpecification(
       kind: .conv2D, attributes: pointwise().attributes, inputs: [TensorDescription([1, 2, 2, 64]), TensorDescription([1, 1, 64, 96])],

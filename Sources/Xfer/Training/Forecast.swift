@@ -73,16 +73,17 @@ extension Model {
   }
 }
 
-/// Runs of a plan; with threads that each have one of their own, so many at the same time.
+/// Runs of a plan; of a part's, as many at the same time as threads that have one of their own.
 private struct Work {
   let plan: Plan
   let runs: Double
-  var threads = 1
+  var division: Plan.Division?
 
   var flops: Double { plan.flops * runs }
 
   func seconds() throws -> Double {
-    runs / Double(threads) * (threads > 1 ? try ThreadPool.shared.serially(plan.forecastSeconds) : try plan.forecastSeconds())
+    guard let division else { return try runs * plan.forecastSeconds() }
+    return try runs / Double(division.threads) * division.part(plan.forecastSeconds)
   }
 }
 
@@ -109,7 +110,7 @@ extension Trainer {
     let prefixRuns = steps * Double(batchSize) / Double(division.rows)
     // What there is no room to keep is computed in every epoch.
     let missing = prefixRuns * Double(images - parts.kept) / Double(images)
-    func prefix(_ runs: Double) -> Work { Work(plan: parts.prefix, runs: runs, threads: division.threads) }
+    func prefix(_ runs: Double) -> Work { Work(plan: parts.prefix, runs: runs, division: division) }
     let rest = Work(plan: parts.rest, runs: steps)
     let later = try epoch([rest, prefix(missing)], reading: steps * parts.readSeconds)
     let first = try epoch([rest, prefix(prefixRuns)])

@@ -355,11 +355,10 @@ public final class Trainer {
     guard let cache = caches.training else { return nil }
     let whole = try cache.plan(batchSize)
     let division = whole.division(of: batchSize) ?? Plan.Division(rows: batchSize, threads: 1)
-    func prefix() throws -> Plan { try cache.plan(division.rows) }
     var key = try self.key(batchSize: batchSize)
     (key.cut, key.inputs) = (cache.part.prefix.cut, cache.part.prefix.counts.map { TensorDescription([batchSize, $0]) })
     return CachedPlans(
-      prefix: try division.threads > 1 ? ThreadPool.shared.serially(prefix) : prefix(), division: division, rest: try makeStep(key).plan,
+      prefix: try division.part { try cache.plan(division.rows) }, division: division, rest: try makeStep(key).plan,
       rowBytes: cache.store.rowBytes,
       kept: min(images, cache.store.capacity), readSeconds: try cache.secondsToRead(batchSize, of: images))
   }

@@ -1,3 +1,5 @@
+import CPluginSupport
+
 /// A stretch of the summed dimension: `length` > 0 steps of the packed B panel from float `offset` on.
 struct Segment {
   var offset: Int
@@ -32,6 +34,9 @@ struct TileCall {
   var epilogue: Epilogue
   /// Steps are pairs of bfloat16.
   var pairs = false
+  /// What is fetched while the products are made, `ahead` floats a step: a part of the B that comes next.
+  var next: Source? = nil
+  var ahead = 0
 }
 
 @inline(never) func runTile<T: TileRows>(_ type: T.Type, _ call: UnsafePointer<TileCall>) {
@@ -43,6 +48,8 @@ struct TileCall {
   let end = segment + call.pointee.segmentCount
   var b = call.pointee.b + segment.pointee.offset
   var left = segment.pointee.length
+  var next = call.pointee.next ?? b
+  let ahead = call.pointee.ahead
   // One loop over all segments: a nested one makes the compiler move the whole tile between registers and stack.
   while true {
     tile.multiplyAdd(a, T.Row.columns(b))
@@ -52,6 +59,9 @@ struct TileCall {
       a += T.count
     }
     b += panelWidth
+    // Several steps ask for one line: the requests for it meet, and memory is not asked for more at once than it gives.
+    xfer_prefetch_later(next)
+    next += ahead
     left &-= 1
     if left == 0 {
       segment += 1

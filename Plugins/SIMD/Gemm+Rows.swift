@@ -387,6 +387,8 @@ private func runBlock(
   let (tallest, depth) = (plan.pointee.kind.tallest, plan.pointee.depth)
   let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ tallest) &* depth, read)
   let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? tallest &* depth &<< read.shift / 64 : 0
+  // Panels too many for the second level are fetched there one ahead.
+  let fetchesPanels = plan.pointee.tilesPerBlock > 1
   for panel in firstPanel..<endPanel {
     let part = panel &- firstPanel
     for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {
@@ -398,6 +400,12 @@ private func runBlock(
     call.column = column
     let firstOfPanel = panel == firstPanel ? begin &- panel &* count : 0
     let endOfPanel = (panel &+ 1) &* count > end ? end &- panel &* count : count
+    if fetchesPanels {
+      // After the last one come further tiles with the first.
+      let following = panel &+ 1 < endPanel ? panel &+ 1 : firstPanel
+      call.ahead = ceilDivide(panelWidth, endOfPanel &- firstOfPanel)
+      call.next = run.pointee.packed + following &* plan.pointee.steps &* panelWidth + scratch.segments[0].offset
+    }
     for t in firstOfPanel..<endOfPanel {
       let row = firstRow(grid, firstTile &+ t) &- base
       let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- row
@@ -405,6 +413,7 @@ private func runBlock(
       call.c = UnsafePointer(scratch.rows + row)
       call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + row) : nil
       runTile(rows: rows, columns: columns, &call, spillRows: scratch.spill)
+      if let fetched = call.next { call.next = fetched + call.ahead &* steps }
       if activates {
         for i in 0..<rows { activate(call.c[i] + column, columns < panelWidth ? columns : panelWidth, activation) }
       }

@@ -77,7 +77,9 @@ private func checkEnds(
   let end = try attempt(Mode(guardPage: .end))
   if try attempt(Mode(guardPage: .start)) != end { throw Failure(reason: "the bits depend on where the buffers lie") }
   for variant in 1..<max(1, runner.variants(test)) {
-    if try attempt(Mode(guardPage: .end, variant: variant)) != end { throw Failure(reason: "variant \(variant) gave other bits than variant 0") }
+    if try attempt(Mode(guardPage: .end, variant: variant)) != end {
+      throw Failure(reason: "variant \(variant) gave other bits than variant 0")
+    }
   }
   if !aliases.isEmpty { _ = try attempt(Mode(guardPage: .end, alias: aliases)) }
   if runner.packs(test) {

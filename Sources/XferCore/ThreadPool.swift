@@ -72,7 +72,9 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// Takes effect with the next loop. 0 asks for all cores.
   public func setThreadCount(_ count: Int) throws {
-    guard (0...Self.most).contains(count) else { throw XferError.invalid("threads: \(count) was given, 0 (all cores) to \(Self.most) is possible") }
+    guard (0...Self.most).contains(count) else {
+      throw XferError.invalid("threads: \(count) was given, 0 (all cores) to \(Self.most) is possible")
+    }
     wanted.store(count == 0 ? availableCores() : count, ordering: .relaxed)
   }
 

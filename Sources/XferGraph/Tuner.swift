@@ -123,7 +123,9 @@ final class Tuner: Sendable {
       return [:]
     }
     return (file["ops"]?.objectValue ?? [:]).compactMapValues { entry in
-      guard let variant = entry["variant"]?.intValue, variant >= 0, let seconds = entry["seconds"]?.doubleValue, seconds > 0 else { return nil }
+      guard let variant = entry["variant"]?.intValue, variant >= 0, let seconds = entry["seconds"]?.doubleValue, seconds > 0 else {
+        return nil
+      }
       return Decision(variant: variant, seconds: seconds)
     }
   }

@@ -6,6 +6,8 @@
 #define XFER_INLINE static inline __attribute__((always_inline))
 
 XFER_INLINE void xfer_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+/* Into the second level of the cache. */
+XFER_INLINE void xfer_prefetch_later(const void *p) { __builtin_prefetch(p, 0, 2); }
 XFER_INLINE void xfer_prefetch_write(const void *p) { __builtin_prefetch(p, 1, 3); }
 
 /* The instruction: Swift's squareRoot() is a call into libm here. */

@@ -122,14 +122,17 @@ public final class ThreadPool: @unchecked Sendable {
     }
   }
 
-  private static func begin(of share: Int, _ job: Job) -> Int { job.pieces * share / job.threads }
+  /// Rounded up: of fewer pieces than threads the caller, who is there first, has one.
+  private static func begin(of share: Int, _ job: Job) -> Int { (job.pieces * share + job.threads - 1) / job.threads }
 
   private func work(_ job: Job, worker: Int) {
     for turn in 0..<job.threads {
       let share = (worker + turn) % job.threads
       let end = Self.begin(of: share + 1, job)
-      while true {
-        let piece = shares[share * Self.line].wrappingAdd(1, ordering: .relaxed).oldValue
+      let next = share * Self.line
+      // Only looked at where nothing is left: many threads that wrote there would wait for each other.
+      while shares[next].load(ordering: .relaxed) < end {
+        let piece = shares[next].wrappingAdd(1, ordering: .relaxed).oldValue
         if piece >= end { break }
         let begin = Int64(piece) * job.grain
         job.fn(job.context, begin, min(begin + job.grain, job.count), Int32(worker))

@@ -59,7 +59,7 @@ struct TileCall {
       a += T.count
     }
     b += panelWidth
-    // Several steps ask for one line: the requests for it meet, and memory is not asked for more at once than it gives.
+    // Where tiles share a panel, several steps ask for one line: the requests meet, and memory is not asked for more at once than it gives.
     xfer_prefetch_later(next)
     next += ahead
     left &-= 1

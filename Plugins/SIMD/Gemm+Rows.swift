@@ -387,7 +387,7 @@ private func runBlock(
   let (tallest, depth) = (plan.pointee.kind.tallest, plan.pointee.depth)
   let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ tallest) &* depth, read)
   let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? tallest &* depth &<< read.shift / 64 : 0
-  // Panels too many for the second level are fetched there one ahead.
+  // Where a block of tiles meets panels that are, as a rule, too many for the second level, they are fetched there one ahead.
   let fetchesPanels = plan.pointee.tilesPerBlock > 1
   for panel in firstPanel..<endPanel {
     let part = panel &- firstPanel

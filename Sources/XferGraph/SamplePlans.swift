@@ -99,11 +99,7 @@ public final class SamplePlans {
       return try Tensor(zeros: [rows * (first / size)] + shape.dropFirst(), dtype: any.plan.graph.dtype(value))
     }
     let run = SampleRun(inputs: inputs, outputs: outputs, size: size)
-    if division.threads == 1 {
-      run.work(seats[0], isFirst: true)
-    } else {
-      ThreadPool.shared.each(wanted) { seat in division.part { run.work(seats[seat], isFirst: seat == 0) } }
-    }
+    ThreadPool.shared.each(wanted) { seat in division.part { run.work(seats[seat], isFirst: seat == 0) } }
     if let error = run.failure { throw error }
     return outputs
   }

@@ -251,6 +251,8 @@ static void elementwise_all(void) {
   }
   xfer_activation_attributes linear = {.struct_size = sizeof linear};
   elementwise("scale_shift", XFER_OP_SCALE_SHIFT, 3, (xfer_tensor_desc[]){x, c, c}, 1, &x, &linear);
+  xfer_tensor_desc image = tensor(4, 8, 224, 224, 3), colours = tensor(1, 3, 1, 1, 1);
+  elementwise("scale_shift of images", XFER_OP_SCALE_SHIFT, 3, (xfer_tensor_desc[]){image, colours, colours}, 1, &image, &linear);
   xfer_binary_attributes add = {.struct_size = sizeof add};
   elementwise("add", XFER_OP_BINARY, 2, (xfer_tensor_desc[]){x, x}, 1, &x, &add);
   elementwise("moments", XFER_OP_MOMENTS, 1, &x, 2, (xfer_tensor_desc[]){c, c}, NULL);
@@ -311,6 +313,16 @@ int main(int argc, char **argv) {
     conv(0, d, 8, 14, 256, 256, 3, 1, 1, 1);
     conv(0, d, 8, 7, 512, 512, 3, 1, 1, 1);
   }
+  /* MobileNetV2 and EfficientNet: few channels to sum over, or few to make. */
+  conv(0, FORWARD, 1, 112, 32, 16, 1, 1, 1, 0);
+  conv(0, FORWARD, 1, 112, 16, 96, 1, 1, 1, 1);
+  conv(0, FORWARD, 1, 56, 24, 144, 1, 1, 1, 1);
+  conv(0, FORWARD, 1, 56, 144, 24, 1, 1, 1, 0);
+  conv(0, FORWARD, 1, 28, 32, 192, 1, 1, 1, 1);
+  conv(0, FORWARD, 1, 14, 64, 384, 1, 1, 1, 1);
+  conv(0, FORWARD, 1, 14, 384, 64, 1, 1, 1, 0);
+  conv(0, FORWARD, 1, 7, 160, 960, 1, 1, 1, 1);
+  conv(0, FORWARD, 1, 7, 960, 160, 1, 1, 1, 0);
   for (int d = FORWARD; d <= BACKWARD_KERNEL; d++) {
     conv(1, d, 32, 9, 728, 728, 3, 1, 1, 0);
     conv(1, d, 32, 18, 728, 728, 3, 1, 1, 0);

@@ -42,7 +42,7 @@ enum ReluCurve: Curve {
 enum SigmoidCurve: Curve {
   @inline(__always) static func value(_ x: Vec, _ a: CurveParameters) -> Vec { sigmoid(x) }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
-    let e = exponential(-xfer_vec_abs(x))
+    let e = decay(xfer_vec_abs(x))
     let d = splat(1) + e
     return e / (d * d)
   }
@@ -51,7 +51,7 @@ enum SigmoidCurve: Curve {
 enum TanhCurve: Curve {
   @inline(__always) static func value(_ x: Vec, _ a: CurveParameters) -> Vec { hyperbolicTangent(x) }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
-    let e = exponential(splat(-2) * xfer_vec_abs(x))
+    let e = decay(splat(2) * xfer_vec_abs(x))
     let d = splat(1) + e
     return splat(4) * e / (d * d)
   }
@@ -78,8 +78,8 @@ enum SeluCurve: Curve {
 enum SiluCurve: Curve {
   @inline(__always) static func value(_ x: Vec, _ a: CurveParameters) -> Vec { x * sigmoid(x) }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
-    let s = sigmoid(x)
-    return s * (splat(1) + x * sigmoid(-x))
+    let s = sigmoids(x)
+    return s.of * (splat(1) + x * s.ofMinus)
   }
 }
 
@@ -88,7 +88,7 @@ enum GeluCurve: Curve {
     splat(0.5) * x * onePlusErrorFunction(x * splat(0.7071067811865476))
   }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
-    let density = splat(0.3989422804014327) * exponential(splat(-0.5) * x * x)
+    let density = splat(0.3989422804014327) * decay(splat(0.5) * x * x)
     return xfer_vec_multiply_add(splat(0.5) * onePlusErrorFunction(x * splat(0.7071067811865476)), x, density)
   }
 }
@@ -101,9 +101,9 @@ enum GeluTanhCurve: Curve {
   @inline(__always) static func value(_ x: Vec, _ a: CurveParameters) -> Vec { x * sigmoid(gate(x)) }
   @inline(__always) static func slope(_ x: Vec, _ a: CurveParameters) -> Vec {
     let g = gate(x)
-    let s = sigmoid(g)
+    let s = sigmoids(g)
     let inner = splat(2 * geluRoot) * xfer_vec_multiply_add(splat(1), splat(3 * geluCubic) * x, x)
-    return s * xfer_vec_multiply_add(splat(1), x * sigmoid(-g), inner)
+    return s.of * xfer_vec_multiply_add(splat(1), x * s.ofMinus, inner)
   }
 }
 

@@ -17,6 +17,12 @@ private struct Map<E: Element>: CurveBody {
 ) {
   let parameters = CurveParameters(a)
   var i = 0
+  while i &+ 2 &* lanes <= count {
+    let (v, w) = (C.value(load(x + i), parameters), C.value(load(x + (i &+ lanes)), parameters))
+    storeVector(v, y + i)
+    storeVector(w, y + (i &+ lanes))
+    i &+= 2 &* lanes
+  }
   while i &+ lanes <= count {
     storeVector(C.value(load(x + i), parameters), y + i)
     i &+= lanes

@@ -75,17 +75,14 @@ extension RowGemm {
     gridCount &+= 1
   }
 
-  /// After the last grid: how many tiles are packed before they meet B. One, fresh in L1, when all of B stays in L2
-  /// beside it; otherwise as many as share L2 with a panel.
+  /// After the last grid: how many tiles are packed before they meet B. What stays in L1 beside a panel, when all of B stays in L2; otherwise
+  /// as many as share L2 with a panel.
   mutating func chooseBlocking() {
     let isSmall = packedFloats &* 4 <= 256 * 1024
-    if isSmall != (way == RowWay.otherBlocks) {
-      tilesPerBlock = 1
-      return
-    }
     let tileBytes = kind.tallest &* (longestBlock > 0 ? longestBlock : 1) &* kind.wordsOfA &* 4
-    let fit = 384 * 1024 / tileBytes
+    let fit = (isSmall == (way == RowWay.otherBlocks) ? 384 * 1024 : 12 * 1024) / tileBytes
     tilesPerBlock = fit < 1 ? 1 : (fit > 16 ? 16 : fit)
+    fetchesPanels = !isSmall && tilesPerBlock > 1
   }
 }
 

@@ -32,6 +32,9 @@ struct RowGrid {
   /// Of all images together, and how they are divided.
   var rows = 0
   var tiles = 0
+  /// rows / tiles and what is left over.
+  var rowsPerTile = 0
+  var rowsLeft = 0
   var rowParts = 1
   var panelParts = 1
 }
@@ -59,6 +62,8 @@ struct RowGemm {
   var written = ElementKind.floats
   /// Tiles packed at a time.
   var tilesPerBlock = 1
+  /// B is, as a rule, too large for the second level, so that panels are fetched there one ahead.
+  var fetchesPanels = false
   /// In steps.
   var longestBlock = 0
   /// In floats.
@@ -104,6 +109,8 @@ private struct RowScratch {
   var spill: UnsafeMutablePointer<Target>
   var source: UnsafeMutablePointer<Source>
   var image: UnsafeMutablePointer<Source>
+  /// The first row of each tile of a block, counted from that of the block, and an end.
+  var starts: UnsafeMutablePointer<Int>
   var y: UnsafeMutablePointer<Int>
   var x: UnsafeMutablePointer<Int>
   var segments: UnsafeMutablePointer<Segment>
@@ -115,7 +122,7 @@ private struct RowScratch {
       &+ aligned(spanRows(plan) &* plan.pointee.longestPiece &* 4) &+ aligned(pairWords(plan) &* 4)
       &+ aligned(plan.pointee.depthwise == nil ? 0 : 2 &* mostTaps &* 8)
       &+ aligned(tallest &* panelWidth &* 4) &+ 5 &* aligned(rows &* 8) &+ 2 &* aligned(tallest &* 8)
-      &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride)
+      &+ aligned(plan.pointee.piecesPerBlock &* MemoryLayout<Segment>.stride) &+ aligned((plan.pointee.tilesPerBlock &+ 1) &* 8)
   }
 
   /// Of a row of the longest block.
@@ -153,6 +160,7 @@ private struct RowScratch {
     spill = take(tallest, Target.self)
     source = take(tallest, Source.self)
     segments = take(plan.pointee.piecesPerBlock, Segment.self)
+    starts = take(plan.pointee.tilesPerBlock &+ 1, Int.self)
     for i in 0..<tallest { spill[i] = tile + i &* panelWidth }
   }
 }
@@ -163,6 +171,8 @@ extension RowGemm {
   func divide(_ grid: inout RowGrid, threads: Int) {
     grid.rows = batch &* grid.height &* grid.width
     grid.tiles = depthwise == nil ? ceilDivide(grid.rows, kind.tallest) : tilesOfWholeRows(grid)
+    grid.rowsPerTile = grid.rows / grid.tiles
+    grid.rowsLeft = grid.rows % grid.tiles
     let panels = panelCount(columns)
     var best = Int.max
     let least = ceilDivide(grid.tiles, 9)
@@ -219,30 +229,45 @@ private func runPart(_ run: UnsafePointer<RowRun>, _ task: Int, _ scratch: RowSc
   let endTile = (rowPart &+ 1) &* grid.pointee.tiles / grid.pointee.rowParts
   while tile < endTile {
     let count = endTile &- tile < plan.pointee.tilesPerBlock ? endTile &- tile : plan.pointee.tilesPerBlock
-    let first = firstRow(grid, tile)
-    locate(run, first, firstRow(grid, tile &+ count), scratch)
+    let first = listTiles(grid, tile, count, scratch.starts)
+    locate(run, first, scratch.starts[count], scratch)
     if grid.pointee.blocks == 0 {
       clear(
-        run, firstRow(grid, tile &+ count) &- first, panelPart &* panels / panelParts, (panelPart &+ 1) &* panels / panelParts, scratch)
+        run, scratch.starts[count], panelPart &* panels / panelParts, (panelPart &+ 1) &* panels / panelParts, scratch)
     }
     // Parts may meet within a panel: with few panels, some parts would have much more to do than others.
     let (begin, end) = (panelPart &* panels &* count / panelParts, (panelPart &+ 1) &* panels &* count / panelParts)
     for block in 0..<grid.pointee.blocks {
       let pieces = grid.pointee.firstBlock &+ block
-      let steps = packBlock(run, plan.pointee.blocks[pieces], plan.pointee.blocks[pieces &+ 1], tile, count, scratch)
-      runBlock(run, block, steps, tile, count, begin, end, scratch)
+      let steps = packBlock(run, plan.pointee.blocks[pieces], plan.pointee.blocks[pieces &+ 1], count, scratch)
+      runBlock(run, block, steps, count, begin, end, scratch)
     }
     tile &+= count
   }
 }
 
-/// Tiles share the rows evenly: all of one height or of two neighbouring ones.
-@inline(__always) private func firstRow(_ grid: UnsafePointer<RowGrid>, _ tile: Int) -> Int {
-  tile &* grid.pointee.rows / grid.pointee.tiles
+/// Where `count` tiles from `tile` on begin, and the first row of these. Tiles share the rows evenly: tile i begins at row i * rows / tiles.
+private func listTiles(_ grid: UnsafePointer<RowGrid>, _ tile: Int, _ count: Int, _ starts: UnsafeMutablePointer<Int>) -> Int {
+  let tiles = grid.pointee.tiles
+  let first = tile &* grid.pointee.rows / tiles
+  var left = tile &* grid.pointee.rows &- first &* tiles
+  var start = 0
+  // Summed up, not divided: for products of few steps a division a tile is much.
+  for t in 0..<count {
+    starts[t] = start
+    start &+= grid.pointee.rowsPerTile
+    left &+= grid.pointee.rowsLeft
+    if left >= tiles {
+      start &+= 1
+      left &-= tiles
+    }
+  }
+  starts[count] = start
+  return first
 }
 
-/// Source image and corner, output and residual of each row.
-private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ end: Int, _ scratch: RowScratch) {
+/// Source image and corner, output and residual of each of `count` rows from `begin` on.
+private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ count: Int, _ scratch: RowScratch) {
   let plan = run.pointee.plan
   let grid = run.pointee.grid
   let columns = plan.pointee.columns
@@ -250,7 +275,7 @@ private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ end: Int, _ sc
   var n = begin / perImage
   var y = (begin % perImage) / grid.pointee.width
   var x = begin % grid.pointee.width
-  for i in 0..<(end &- begin) {
+  for i in 0..<count {
     let outY = y &* grid.pointee.outStepY &+ grid.pointee.outY
     let outX = x &* grid.pointee.outStepX &+ grid.pointee.outX
     let at = ((n &* plan.pointee.outHeight &+ outY) &* plan.pointee.outWidth &+ outX) &* columns
@@ -274,20 +299,18 @@ private func locate(_ run: UnsafePointer<RowRun>, _ begin: Int, _ end: Int, _ sc
 
 /// Packs `count` tiles for the pieces of a block and lists its segments of B. Returns the steps of the block.
 private func packBlock(
-  _ run: UnsafePointer<RowRun>, _ firstPiece: Int, _ endPiece: Int, _ firstTile: Int, _ count: Int, _ scratch: RowScratch
+  _ run: UnsafePointer<RowRun>, _ firstPiece: Int, _ endPiece: Int, _ count: Int, _ scratch: RowScratch
 ) -> Int {
   let plan = run.pointee.plan
-  let grid = run.pointee.grid
   var steps = 0
   for p in firstPiece..<endPiece {
     scratch.segments[p &- firstPiece] = Segment(offset: plan.pointee.pieces[p].offset, length: plan.pointee.pieces[p].steps)
     steps &+= plan.pointee.pieces[p].steps
   }
   let kind = plan.pointee.kind
-  let base = firstRow(grid, firstTile)
   for t in 0..<count {
-    let begin = firstRow(grid, firstTile &+ t) &- base
-    let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- begin
+    let begin = scratch.starts[t]
+    let rows = scratch.starts[t &+ 1] &- begin
     var to = scratch.panelA + begin &* steps &* kind.wordsOfA
     for p in firstPiece..<endPiece {
       let piece = plan.pointee.pieces + p
@@ -360,14 +383,12 @@ private func convolve(
 
 /// Multiplies `count` tiles with panels: of all pairs of them, panel after panel, those in [begin, end).
 private func runBlock(
-  _ run: UnsafePointer<RowRun>, _ block: Int, _ steps: Int, _ firstTile: Int, _ count: Int, _ begin: Int, _ end: Int,
-  _ scratch: RowScratch
+  _ run: UnsafePointer<RowRun>, _ block: Int, _ steps: Int, _ count: Int, _ begin: Int, _ end: Int, _ scratch: RowScratch
 ) {
   let (firstPanel, endPanel) = (begin / count, ceilDivide(end, count))
   let plan = run.pointee.plan
   let grid = run.pointee.grid
   let isLast = block &+ 1 == grid.pointee.blocks
-  let base = firstRow(grid, firstTile)
   let activation = plan.pointee.activation
   var epilogue = Epilogue()
   epilogue.elements = plan.pointee.written
@@ -382,33 +403,29 @@ private func runBlock(
     a: scratch.panelA, b: run.pointee.packed, segments: scratch.segments, segmentCount: pieces[1] &- pieces[0],
     c: scratch.rows, column: 0, residual: nil, epilogue: epilogue, pairs: plan.pointee.kind == .pairs)
   let activates = isLast && !isClamp(activation) && activation.kind != Int32(XFER_ACTIVATION_LINEAR)
-  // A tile packed on its own is followed in memory by the next: it is fetched while this one is multiplied.
+  // Rows in place are followed in memory by those of the next block: they are fetched while these are multiplied.
   let read = plan.pointee.read
-  let (tallest, depth) = (plan.pointee.kind.tallest, plan.pointee.depth)
-  let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ tallest) &* depth, read)
-  let nextLines = plan.pointee.tilesPerBlock == 1 && call.segmentCount == 1 ? tallest &* depth &<< read.shift / 64 : 0
-  // Where a block of tiles meets panels that are, as a rule, too many for the second level, they are fetched there one ahead.
-  let fetchesPanels = plan.pointee.tilesPerBlock > 1
+  let (rows, depth) = (scratch.starts[count], plan.pointee.depth)
+  let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ rows) &* depth, read)
+  let nextLines = plan.pointee.fetchesPanels || call.segmentCount > 1 ? 0 : rows &* depth &<< read.shift / 64
+  let linesPerPanel = ceilDivide(nextLines, endPanel &- firstPanel)
   for panel in firstPanel..<endPanel {
-    let part = panel &- firstPanel
-    for line in (part &* nextLines / (endPanel &- firstPanel))..<((part &+ 1) &* nextLines / (endPanel &- firstPanel)) {
-      xfer_prefetch(next + line &* 16)
-    }
+    for line in 0..<linesPerPanel { xfer_prefetch(next + ((panel &- firstPanel) &* linesPerPanel &+ line) &* 16) }
     let column = panel &* panelWidth
     let columns = plan.pointee.columns &- column
     call.b = run.pointee.packed + panel &* plan.pointee.steps &* panelWidth
     call.column = column
     let firstOfPanel = panel == firstPanel ? begin &- panel &* count : 0
     let endOfPanel = (panel &+ 1) &* count > end ? end &- panel &* count : count
-    if fetchesPanels {
+    if plan.pointee.fetchesPanels {
       // After the last one come further tiles with the first.
       let following = panel &+ 1 < endPanel ? panel &+ 1 : firstPanel
       call.ahead = ceilDivide(panelWidth, endOfPanel &- firstOfPanel)
       call.next = run.pointee.packed + following &* plan.pointee.steps &* panelWidth + scratch.segments[0].offset
     }
     for t in firstOfPanel..<endOfPanel {
-      let row = firstRow(grid, firstTile &+ t) &- base
-      let rows = firstRow(grid, firstTile &+ t &+ 1) &- base &- row
+      let row = scratch.starts[t]
+      let rows = scratch.starts[t &+ 1] &- row
       call.a = Source(scratch.panelA + row &* steps &* plan.pointee.kind.wordsOfA)
       call.c = UnsafePointer(scratch.rows + row)
       call.residual = isLast && run.pointee.residual != nil ? UnsafePointer(scratch.residual + row) : nil

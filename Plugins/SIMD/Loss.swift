@@ -103,7 +103,7 @@ private let runLoss: Run = { kernel, inputs, outputs, _ in
   let share = shares(truth, plan.smoothing)
   if plan.fromLogits {
     // sigmoid(z)-y: above 0, (1-y)-sigmoid(-z).
-    let e = exponential(-xfer_vec_abs(z))
+    let e = decay(xfer_vec_abs(z))
     let s = e / (splat(1) + e)
     return factor * xfer_vec_if_less(splat(0), z, share.other - s, s - share.of)
   }

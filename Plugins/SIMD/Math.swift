@@ -10,13 +10,13 @@ import CPluginSupport
 @inline(__always) private func reduced(_ x: Vec) -> (n: Vec, expm1: Vec) {
   let n = xfer_vec_round(x * splat(1.44269504))
   let r = xfer_vec_multiply_add(xfer_vec_multiply_add(x, n, splat(-0.693145752)), n, splat(-1.42860677e-6))
-  var p = splat(1.98527617e-4)
-  p = polynomial(r, 1.39304355e-3, p)
-  p = polynomial(r, 8.33336078e-3, p)
-  p = polynomial(r, 4.16664928e-2, p)
-  p = polynomial(r, 1.66666672e-1, p)
-  p = polynomial(r, 0.5, p)
-  return (n, xfer_vec_multiply_add(r, r * r, p))
+  // In three pairs: half as long a chain as one coefficient after another.
+  let s = r * r
+  let high = polynomial(r, 1.39304355e-3, splat(1.98527617e-4))
+  let middle = polynomial(r, 4.16664928e-2, splat(8.33336078e-3))
+  let low = polynomial(r, 0.5, splat(1.66666672e-1))
+  let p = xfer_vec_multiply_add(low, s, xfer_vec_multiply_add(middle, s, high))
+  return (n, xfer_vec_multiply_add(r, s, p))
 }
 
 /// exp(x): infinite above 88.72, denormal and then 0 below -87.3, NaN for NaN.
@@ -26,6 +26,14 @@ import CPluginSupport
   // Two factors, so that neither leaves the range of normal exponents.
   let half = xfer_vec_round(n * splat(0.5))
   return xfer_vec_scale2(xfer_vec_scale2(p + splat(1), half), n - half)
+}
+
+/// exp(-t) for t >= 0, and 0 where it would be denormal, above 87.33: many processors take a hundred times as long for such numbers, and TensorFlow
+/// has none either.
+@inline(__always) func decay(_ t: Vec) -> Vec {
+  let least = splat(-87.33)
+  let (n, p) = reduced(xfer_vec_max(least, -t))
+  return xfer_vec_if_less(-t, least, splat(0), xfer_vec_scale2(p + splat(1), n))
 }
 
 /// exp(x)-1 for x <= 0 without cancellation; above, it is not meant to be used.
@@ -45,8 +53,15 @@ import CPluginSupport
 
 @inline(__always) func sigmoid(_ x: Vec) -> Vec {
   // exp of a negative number on both sides: e/(1+e) below 0 keeps its digits, 1/(1+e) above.
-  let e = exponential(-xfer_vec_abs(x))
+  let e = decay(xfer_vec_abs(x))
   return xfer_vec_if_less(x, splat(0), e, splat(1)) / (splat(1) + e)
+}
+
+/// sigmoid(x) and sigmoid(-x).
+@inline(__always) func sigmoids(_ x: Vec) -> (of: Vec, ofMinus: Vec) {
+  let e = decay(xfer_vec_abs(x))
+  let d = splat(1) + e
+  return (xfer_vec_if_less(x, splat(0), e, splat(1)) / d, xfer_vec_if_less(x, splat(0), splat(1), e) / d)
 }
 
 @inline(__always) func hyperbolicTangent(_ x: Vec) -> Vec {
@@ -58,14 +73,14 @@ import CPluginSupport
   p = polynomial(s, 1.33314422036e-1, p)
   p = polynomial(s, -3.33332819422e-1, p)
   let small = xfer_vec_multiply_add(x, x * s, p)
-  let e = exponential(splat(-2) * t)
+  let e = decay(t + t)
   let large = (splat(1) - e) / (splat(1) + e)
   return xfer_vec_copysign(xfer_vec_if_less(t, splat(0.625), small, large), x)
 }
 
 /// log(1+exp(-t)) for t >= 0.
 @inline(__always) func logOnePlusExpMinus(_ t: Vec) -> Vec {
-  let e = exponential(-t)
+  let e = decay(t)
   // 2 artanh(s) with s = e/(2+e) <= 1/3.
   let s = e / (splat(2) + e)
   let q = s * s

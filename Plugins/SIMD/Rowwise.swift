@@ -8,6 +8,8 @@ struct Rowwise {
   /// Rows, and floats of each.
   var n = 1
   var inner = 1
+  /// Rows that are treated as one, so that few channels fill registers: their vectors are repeated.
+  var merged = 1
   var hasShift = false
   var activation = xfer_activation()
   var epsilon: Float = 0
@@ -30,14 +32,15 @@ private let runRowwise: Run = { kernel, inputs, outputs, workspace in
   if plan.op == XFER_OP_SCALE_SHIFT {
     run.a = floats(inputs[1])
     if plan.hasShift { run.b = floats(inputs[2]) }
+    if plan.merged > 1 { run.repeatVectors(floats(workspace)) }
   } else {
     let coefficients = floats(workspace)
     normalizeCoefficients(plan, inputs, coefficients)
     run.a = Source(coefficients)
     run.b = floats(inputs[1])
   }
-  let grain = ceilDivide(elementGrain, plan.inner)
-  parallel(KernelHead.of(kernel).host, count: plan.n, grain: grain, &run) { context, begin, end, _ in
+  let grain = ceilDivide(elementGrain, plan.inner &* plan.merged)
+  parallel(KernelHead.of(kernel).host, count: ceilDivide(plan.n, plan.merged), grain: grain, &run) { context, begin, end, _ in
     let run = UnsafePointer(context.unsafelyUnwrapped.assumingMemoryBound(to: RowwiseRun.self))
     if run.pointee.plan.elements == .halves {
       runRows(run, BFloat16.self, Int(begin), Int(end))
@@ -53,18 +56,32 @@ private func runRows<E: Element>(_ run: UnsafePointer<RowwiseRun>, _ type: E.Typ
   let inner = r.plan.inner
   let (x, y) = (elements(r.x, type), elements(r.y, type))
   for row in begin..<end {
-    let at = row &* inner
+    let at = row &* r.plan.merged &* inner
     if r.plan.op == XFER_OP_SCALE_SHIFT {
-      scaleRow(run, x + at, y + at)
+      let left = r.plan.n &* inner &- at
+      scaleRow(run, x + at, y + at, count: left < r.plan.merged &* inner ? left : r.plan.merged &* inner)
     } else {
       normalizeRow(x + at, elements(r.b.unsafelyUnwrapped, type) + at, r.a, y + at, inner)
     }
   }
 }
 
-@inline(never) private func scaleRow<E: Element>(_ run: UnsafePointer<RowwiseRun>, _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>) {
+extension RowwiseRun {
+  /// Scale and shift, `merged` times each.
+  fileprivate mutating func repeatVectors(_ to: Target) {
+    let (inner, count) = (plan.inner, plan.merged &* plan.inner)
+    for i in 0..<count { to[i] = a[i % inner] }
+    a = Source(to)
+    guard let shift = b else { return }
+    for i in 0..<count { to[count &+ i] = shift[i % inner] }
+    b = Source(to + count)
+  }
+}
+
+@inline(never) private func scaleRow<E: Element>(
+  _ run: UnsafePointer<RowwiseRun>, _ x: UnsafePointer<E>, _ y: UnsafeMutablePointer<E>, count: Int
+) {
   let r = run.pointee
-  let count = r.plan.inner
   let clamps = isClamp(r.plan.activation)
   let high = splat(r.plan.activation.max_value)
   var c = 0
@@ -148,11 +165,13 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   }
   plan.n = y.outer
   plan.inner = y.last
+  if plan.op == XFER_OP_SCALE_SHIFT && plan.inner < 4 &* lanes && plan.n >= lanes { plan.merged = lanes }
   return plan
 }
 
 func prepareRowwise(_ host: Host, _ desc: Desc, _ workspace: UnsafeMutablePointer<Int>?) -> OpaquePointer? {
   guard let plan = rowwisePlan(desc) else { return nil }
   if plan.op == XFER_OP_BATCHNORM_BACKWARD_INPUT { workspace?.pointee = aligned(4 &* plan.inner &* 4) }
+  if plan.merged > 1 { workspace?.pointee = aligned(2 &* plan.merged &* plan.inner &* 4) }
   return makeKernel(host, plan, run: runRowwise).map { handle($0) }
 }

@@ -59,15 +59,37 @@ extension Graph {
     guard h.output > 0, w.output > 0 else {
       throw XferError.shape("\(label): an image of \(sx[1])×\(sx[2]) is smaller than the window \(sk[0])×\(sk[1])")
     }
+    let bare = withoutZeros(x, height: h, width: w, window: ((sk[0] - 1) * dilation.0 + 1, (sk[1] - 1) * dilation.1 + 1))
     let attributes = xfer_conv_attributes(
       struct_size: sized(xfer_conv_attributes.self), stride_h: Int32(strides.0), stride_w: Int32(strides.1),
       dilation_h: Int32(dilation.0), dilation_w: Int32(dilation.1),
-      pad_top: Int32(h.before), pad_bottom: Int32(h.after), pad_left: Int32(w.before), pad_right: Int32(w.after),
-      groups: Int32(groups), has_bias: bias == nil ? 0 : 1, has_residual: 0, activation: .linear)
+      pad_top: Int32(bare.height.before), pad_bottom: Int32(bare.height.after), pad_left: Int32(bare.width.before),
+      pad_right: Int32(bare.width.after), groups: Int32(groups), has_bias: bias == nil ? 0 : 1, has_residual: 0, activation: .linear)
     let channels = depthwise ? sk[2] * sk[3] : sk[3]
-    return add(
-      depthwise ? .depthwiseConv2D : .conv2D, .conv(attributes), [x, kernel] + (bias.map { [$0] } ?? []),
+    let result = add(
+      depthwise ? .depthwiseConv2D : .conv2D, .conv(attributes), [bare.image, kernel] + (bias.map { [$0] } ?? []),
       [sx[0], h.output, w.output, channels])
+    nodes[nodes.count - 1].fusedFrom = bare.labels
+    return result
+  }
+
+  /// What a convolution may read in place of an image that zeros were put around, ZeroPadding2D's for one, with these in its own padding, and the
+  /// layer that put them. Padding as wide as the window is left to be done, since backends need not expect it.
+  private func withoutZeros(
+    _ x: ValueID, height: WindowPadding, width: WindowPadding, window: (Int, Int)
+  ) -> (image: ValueID, height: WindowPadding, width: WindowPadding, labels: [String]) {
+    guard let node = nodes.last(where: { $0.outputs.contains(x) }), node.kind == .pad, case .box(let box) = node.attributes, box.value == 0
+    else { return (x, height, width, []) }
+    let (image, before) = (node.inputs[0], [box.begin.0, box.begin.1, box.begin.2, box.begin.3].map(Int.init))
+    let after = zip(zip(shape(x), shape(image)), before).map { $0.0 - $0.1 - $1 }
+    var (h, w) = (height, width)
+    h.before += before[1]
+    h.after += after[1]
+    w.before += before[2]
+    w.after += after[2]
+    guard before[0] == 0, after[0] == 0, before[3] == 0, after[3] == 0, max(h.before, h.after) < window.0, max(w.before, w.after) < window.1
+    else { return (x, height, width, []) }
+    return (image, h, w, [node.label])
   }
 
   /// `x` [N,H,W,C] → [N,OH,OW,C], `average` or maximum over windows.

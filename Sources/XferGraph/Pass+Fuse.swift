@@ -2,6 +2,12 @@ import CXfer
 import XferCore
 
 extension Graph {
+  /// Takes away the zeros around images that convolutions have taken into their own padding.
+  func dropUnreadPadding(keeping kept: Set<ValueID>) {
+    let consumers = consumers()
+    nodes.removeAll { $0.kind == .pad && $0.phase == .forward && !kept.contains($0.outputs[0]) && consumers[$0.outputs[0]] == nil }
+  }
+
   /// Moves additions and rectifiers into the op that makes their input, where nothing else reads that input.
   func fuse(plastic: Set<ObjectIdentifier>, keeping kept: Set<ValueID>) {
     let constant = constantValues(plastic: plastic)

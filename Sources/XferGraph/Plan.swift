@@ -86,6 +86,7 @@ public final class Plan {
     let floats = Set((options.kept + options.floats).map { graph.root($0) })
     let backends = try Backend.ordered(preferring: options.backend)
     let passes = options.passes
+    graph.dropUnreadPadding(keeping: kept.union(floats))
     if passes.contains(.foldFrozenBatchNorm) { try graph.foldFrozenBatchNorm(plastic: plastic, moving: options.moving, keeping: kept) }
     let draft = try PlanDraft.within(
       options.memoryBudget, graph, PlanDraft.Wishes(plastic: plastic, kept: kept, floats: floats, backends: backends, passes: passes))

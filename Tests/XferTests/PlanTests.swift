@@ -137,6 +137,62 @@ import XferCore
     #expect(relativeError(try model(x).floats, try reference(rows).floats) < 1e-5)
   }
 
+  /// ZeroPadding2D before a convolution costs nothing: losses and weights of training are the bits of padding 'same'.
+  @Test func zerosAroundImagesArePaddingOfTheConvolution() throws {
+    func train(explicit: Bool) throws -> (ops: [String], fused: [String], result: [[Float]]) {
+      let input = try Input(shape: [9, 8, 5])
+      func padded(_ x: SymbolicTensor) throws -> SymbolicTensor { explicit ? try ZeroPadding2D()(x) : x }
+      let padding: Padding = explicit ? .valid : .same
+      let x = try Conv2D(filters: 8, kernelSize: 3, padding: padding)(padded(input))
+      let y = try DepthwiseConv2D(kernelSize: (3, 3), padding: padding)(padded(Activation(.relu)(x)))
+      let model = try Model(input, Dense(3)(GlobalAveragePooling2D()(y)))
+      try fill(model)
+      try model.compile(optimizer: SGD(learningRate: 0.1), loss: SparseCategoricalCrossentropy(fromLogits: true))
+      let batch = Batch(x: try randomTensor([4, 9, 8, 5], seed: 3), y: try Tensor(labels: [0, 2, 1, 1]))
+      let losses = try (0..<3).map { _ in [Float(try #require(model.trainOnBatch(batch)["loss"]))] }
+      let report = try #require(model.trainer).plan(batchSize: 4).report()
+      return (report.map(\.op), report.flatMap(\.fusedFrom), losses + model.weights.map(\.values))
+    }
+    let (explicit, same) = (try train(explicit: true), try train(explicit: false))
+    #expect(explicit.ops == same.ops && !explicit.ops.contains("pad") && !explicit.ops.contains("slice"))
+    #expect(explicit.fused.contains { $0.hasPrefix("zero_padding2d") } && !same.fused.contains { $0.hasPrefix("zero_padding2d") })
+    #expect(explicit.result == same.result)
+  }
+
+  /// Zeros that something else reads too, that are as wide as the window, or not zeros, stay an op; the answer is that of padding on its own.
+  @Test func paddingThatIsNotTheConvolutionsStays() throws {
+    for (zeros, window, ops) in [(((1, 0), (0, 2)), 3, 0), (((3, 0), (0, 0)), 3, 1), (((4, 4), (4, 4)), 1, 1), (((0, 1), (2, 1)), 4, 0)] {
+      let x = try randomTensor([2, 7, 6, 3], seed: 5)
+      let input = try Input(shape: [7, 6, 3])
+      let convolution = Conv2D(filters: 4, kernelSize: (window, window), strides: (2, 2), padding: .valid)
+      let whole = try Model(input, convolution(ZeroPadding2D(padding: zeros)(input)))
+      try fill(whole)
+      let around = try Model(input, ZeroPadding2D(padding: zeros)(input))
+      let padded = try around(x)
+      let inner = try Input(shape: Array(padded.shape.dropFirst()))
+      let expected = try Model(inner, convolution(inner))(padded).floats
+      #expect(relativeError(try whole(x).floats, expected) < 1e-6, "zeros \(zeros), window \(window)")
+      let graph = Graph()
+      let value = graph.input(x.description)
+      var options = Plan.Options()
+      options.kept = [try whole.emit([value], LoweringContext(graph: graph, training: false))]
+      let made = try Plan(graph, options: options).report().map(\.op)
+      #expect(made.filter { $0 == "pad" }.count == ops, "zeros \(zeros), window \(window): \(made)")
+    }
+    let input = try Input(shape: [6, 6, 3])
+    let zeros = try ZeroPadding2D()(input)
+    let shared = try Model(input, Add()([Conv2D(filters: 3, kernelSize: 3, padding: .same)(zeros), zeros]))
+    try fill(shared)
+    let x = try randomTensor([2, 6, 6, 3], seed: 6)
+    let y = try shared(x)
+    #expect(y.shape == [2, 8, 8, 3])
+    let corners = try Model(input, zeros)(x)
+    let inner = try Input(shape: [8, 8, 3])
+    let reference = try Model(inner, Add()([Conv2D(filters: 3, kernelSize: 3, padding: .same)(inner), inner]))
+    for (weight, value) in zip(reference.weights, shared.weights) { try weight.assign(Tensor(value.values, shape: value.shape)) }
+    #expect(relativeError(y.floats, try reference(corners).floats) < 1e-6)
+  }
+
   @Test func changedWeightsAreSeenByTheNextRun() throws {
     let model = try block()
     let x = try randomTensor([2, 9, 8, 6], seed: 1)

@@ -28,10 +28,13 @@ get onnx
 get onnxruntime
 get openvino
 export PYTHONPATH="$tree/python"
-"$python" Benchmarks/peers/run.py --python "$PWD/$python" "$@"
+plugin=$(Scripts/simd-plugin.sh "$tree" "$python")
+variant=$(basename "$plugin" .so)
+results=Benchmarks/results/${variant#libxfer-simd-}
+"$python" Benchmarks/peers/run.py --python "$PWD/$python" --results "$results" "$@"
 
+[ -n "$plugin" ] || exit 0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cc -O3 -march=native -o "$work/kernels" Benchmarks/kernels/bench_kernels.c -lpthread -ldl -lm
-plugin=$(Scripts/simd-plugin.sh "$tree" "$python")
-if [ -n "$plugin" ]; then "$python" Benchmarks/peers/pieces.py --python "$PWD/$python" --kernels "$work/kernels" --plugin "$plugin"; fi
+"$python" Benchmarks/peers/pieces.py --python "$PWD/$python" --kernels "$work/kernels" --plugin "$plugin" --results "$results"

@@ -4,7 +4,7 @@
     python Benchmarks/peers/pieces.py --kernels bench_kernels --plugin libxfer-simd-avx2.so [--threads 2] [--precision float32] [--repeats 3]
 
 All systems take turns on a piece, best of `--repeats` turns; ratios within a row are what counts. "packed" is a weight that was packed beforehand, as a
-frozen one and each of inference is; peers are given theirs as an array. Results go to Benchmarks/results/pieces.md.
+frozen one and each of inference is; peers are given theirs as an array. Results go to pieces.md in --results.
 """
 
 import argparse

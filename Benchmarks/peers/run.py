@@ -4,12 +4,15 @@
     python Benchmarks/peers/run.py [--networks Xception] [--tasks forward fine-tune] [--repeats 5] [--threads 2] [--precision float32]
 
 All systems of a row are alive at once and take turns, one run each, best of `--repeats`; a machine's noise then falls on all of them. Ratios within a
-row are what counts. A peer that cannot be had, or cannot do a row, is left out with a line that says why. Results go to Benchmarks/results.
+row are what counts. A peer that cannot be had, or cannot do a row, is left out with a line that says why. Results go to --results, by bench-peers.sh to
+Benchmarks/results/NAME of the variant of the simd plugin that serves here.
 """
 
 import argparse
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +111,14 @@ def table(rows):
     return "\n".join(lines)
 
 
+def machine():
+    try:
+        name = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))[1]
+    except (OSError, TypeError):
+        name = platform.machine()
+    return f"{os.cpu_count()} cores of {name}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="+", default=list(SIZES), choices=list(SIZES))
@@ -142,7 +153,7 @@ def main():
                                  "systems": found})
                     (options.results / "peers.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
                     (options.results / "peers.md").write_text(
-                        "Milliseconds an image and peak memory; made by `make bench-peers`.\n\n" + table(rows) + "\n", encoding="utf-8")
+                        f"Milliseconds an image and peak memory; made by `make bench-peers` on {machine()}.\n\n" + table(rows) + "\n", encoding="utf-8")
                     (options.results / "peers.svg").write_text(chart.svg(rows, SYSTEMS, TITLES), encoding="utf-8")
     print("\n" + table(rows))
 

@@ -75,7 +75,7 @@ extension RowGemm {
     gridCount &+= 1
   }
 
-  /// After the last grid: how many tiles are packed before they meet B. What stays in L1 beside a panel, when all of B stays in L2; otherwise
+  /// After the last grid: how many tiles are packed before they meet B. 12 KB of them, for L1, when all of B stays in L2; otherwise
   /// as many as share L2 with a panel.
   mutating func chooseBlocking() {
     let isSmall = packedFloats &* 4 <= 256 * 1024

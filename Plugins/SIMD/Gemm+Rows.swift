@@ -407,7 +407,9 @@ private func runBlock(
   let read = plan.pointee.read
   let (rows, depth) = (scratch.starts[count], plan.pointee.depth)
   let next = place(scratch.image[0], (scratch.y[0] &* plan.pointee.sourceWidth &+ scratch.x[0] &+ rows) &* depth, read)
-  let nextLines = plan.pointee.fetchesPanels || call.segmentCount > 1 ? 0 : rows &* depth &<< read.shift / 64
+  // As many lines as L1 has room for beside what it is busy with.
+  let wanted = plan.pointee.fetchesPanels || call.segmentCount > 1 ? 0 : rows &* depth &<< read.shift / 64
+  let nextLines = wanted <= 512 ? wanted : 0
   let linesPerPanel = ceilDivide(nextLines, endPanel &- firstPanel)
   for panel in firstPanel..<endPanel {
     for line in 0..<linesPerPanel { xfer_prefetch(next + ((panel &- firstPanel) &* linesPerPanel &+ line) &* 16) }

@@ -6,15 +6,15 @@ nonisolated(unsafe) private var currentHost: Host?
 nonisolated(unsafe) private var pluginTable: UnsafePointer<xfer_plugin>?
 
 #if XFER_ISA_AMX
-  private let variant: (level: Int32, name: StaticString) = (4, "1.0 amx")
+  private let variant: (level: Int32, name: StaticString) = (4, "1.1 amx")
 #elseif XFER_ISA_AVX512BF16
-  private let variant: (level: Int32, name: StaticString) = (3, "1.0 avx512bf16")
+  private let variant: (level: Int32, name: StaticString) = (3, "1.1 avx512bf16")
 #elseif XFER_ISA_AVX512
-  private let variant: (level: Int32, name: StaticString) = (2, "1.0 avx512")
+  private let variant: (level: Int32, name: StaticString) = (2, "1.1 avx512")
 #elseif XFER_ISA_AVX2
-  private let variant: (level: Int32, name: StaticString) = (1, "1.0 avx2")
+  private let variant: (level: Int32, name: StaticString) = (1, "1.1 avx2")
 #else
-  private let variant: (level: Int32, name: StaticString) = (0, "1.0 baseline")
+  private let variant: (level: Int32, name: StaticString) = (0, "1.1 baseline")
 #endif
 
 @c @implementation public func xfer_plugin_entry(_ host: UnsafePointer<xfer_host>?) -> UnsafePointer<xfer_plugin>? {

@@ -70,10 +70,10 @@ extension RowwiseRun {
   /// Scale and shift, `merged` times each.
   fileprivate mutating func repeatVectors(_ to: Target) {
     let (inner, count) = (plan.inner, plan.merged &* plan.inner)
-    for i in 0..<count { to[i] = a[i % inner] }
+    for row in 0..<plan.merged { (to + row &* inner).update(from: a, count: inner) }
     a = Source(to)
     guard let shift = b else { return }
-    for i in 0..<count { to[count &+ i] = shift[i % inner] }
+    for row in 0..<plan.merged { (to + (count &+ row &* inner)).update(from: shift, count: inner) }
     b = Source(to + count)
   }
 }
@@ -165,7 +165,9 @@ func rowwisePlan(_ desc: Desc) -> Rowwise? {
   }
   plan.n = y.outer
   plan.inner = y.last
-  if plan.op == XFER_OP_SCALE_SHIFT && plan.inner < 4 &* lanes && plan.n >= lanes { plan.merged = lanes }
+  // Where the rows are many, so that making the vectors is little, and do not fill registers by themselves.
+  let (few, many) = (4 &* lanes, 8 &* lanes)
+  if plan.op == XFER_OP_SCALE_SHIFT && plan.inner < few && plan.inner % lanes != 0 && plan.n >= many { plan.merged = lanes }
   return plan
 }
 

@@ -3,7 +3,7 @@ import CXfer
 /// The ways an op can be done, which the host tries: the same sums in the same order, in other tiles and pieces. Way 0 is what the models of `divide`
 /// and `chooseBlocking`, and `readsInPlace`, say.
 
-/// Of a RowGemm: tiles packed one by one in place of many, or the reverse; and rows in twice as many pieces.
+/// Of a RowGemm: blocks of tiles for L1 in place of L2, or the reverse; and rows in twice as many pieces.
 enum RowWay {
   static let count = 3
   static let otherBlocks = 1

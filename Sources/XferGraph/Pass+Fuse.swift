@@ -6,6 +6,8 @@ extension Graph {
   func dropUnreadPadding(keeping kept: Set<ValueID>) {
     let consumers = consumers()
     nodes.removeAll { $0.kind == .pad && $0.phase == .forward && !kept.contains($0.outputs[0]) && consumers[$0.outputs[0]] == nil }
+    let left = Set(nodes.filter { $0.kind == .pad }.map(\.label))
+    for index in nodes.indices where !left.isEmpty { nodes[index].fusedFrom.removeAll(where: left.contains) }
   }
 
   /// Moves additions and rectifiers into the op that makes their input, where nothing else reads that input.

@@ -159,8 +159,8 @@ import XferCore
     #expect(explicit.result == same.result)
   }
 
-  /// Zeros that something else reads too, that are as wide as the window, or not zeros, stay an op; the answer is that of padding on its own.
-  @Test func paddingThatIsNotTheConvolutionsStays() throws {
+  /// Zeros of whatever sides give what padding on its own gives; those as wide as the window stay an op.
+  @Test func zerosOfAnySideGiveWhatPaddingGives() throws {
     for (zeros, window, ops) in [(((1, 0), (0, 2)), 3, 0), (((3, 0), (0, 0)), 3, 1), (((4, 4), (4, 4)), 1, 1), (((0, 1), (2, 1)), 4, 0)] {
       let x = try randomTensor([2, 7, 6, 3], seed: 5)
       let input = try Input(shape: [7, 6, 3])
@@ -179,18 +179,31 @@ import XferCore
       let made = try Plan(graph, options: options).report().map(\.op)
       #expect(made.filter { $0 == "pad" }.count == ops, "zeros \(zeros), window \(window): \(made)")
     }
-    let input = try Input(shape: [6, 6, 3])
-    let zeros = try ZeroPadding2D()(input)
-    let shared = try Model(input, Add()([Conv2D(filters: 3, kernelSize: 3, padding: .same)(zeros), zeros]))
-    try fill(shared)
-    let x = try randomTensor([2, 6, 6, 3], seed: 6)
-    let y = try shared(x)
-    #expect(y.shape == [2, 8, 8, 3])
-    let corners = try Model(input, zeros)(x)
-    let inner = try Input(shape: [8, 8, 3])
-    let reference = try Model(inner, Add()([Conv2D(filters: 3, kernelSize: 3, padding: .same)(inner), inner]))
-    for (weight, value) in zip(reference.weights, shared.weights) { try weight.assign(Tensor(value.values, shape: value.shape)) }
-    #expect(relativeError(y.floats, try reference(corners).floats) < 1e-6)
+  }
+
+  /// A border that is read by something else, or kept, stays beside the convolution that has it; one that is not of zeros stays before it.
+  @Test(arguments: [(value: Float(0), isRead: false, isKept: true), (0, true, false), (0, false, false), (2, false, false)])
+  func bordersThatAreNotOnlyTheConvolutionsStay(_ value: Float, isRead: Bool, isKept: Bool) throws {
+    let graph = Graph()
+    let image = graph.input(TensorDescription([1, 4, 4, 1]))
+    graph.label = "border"
+    let padded = graph.pad(image, before: [0, 1, 1, 0], after: [0, 1, 1, 0], value: value)
+    graph.label = "sum"
+    let y = try graph.conv2D(padded, graph.constant(Tensor([Float](repeating: 1, count: 9), shape: [3, 3, 1, 1])))
+    var options = Plan.Options()
+    options.kept = [y]
+    if isKept { options.kept.append(padded) }
+    if isRead { options.kept.append(try graph.pool2D(padded, average: true, window: (6, 6), strides: (1, 1), padding: .valid)) }
+    let plan = try Plan(graph, options: options)
+    let report = plan.report()
+    let stays = value != 0 || isRead || isKept
+    #expect(report.contains { $0.op == "pad" } == stays)
+    #expect(report.contains { $0.fusedFrom == ["border"] } == !stays)
+    try plan.run([(image, Tensor([Float](repeating: 1, count: 16), shape: [1, 4, 4, 1]))])
+    let sums = try plan.read(y).floats
+    #expect(sums[0] == 4 + 5 * value && sums[1] == 6 + 3 * value && sums[5] == 9)
+    if isKept { #expect(try plan.read(padded).floats[0] == value) }
+    if isRead { #expect(try plan.read(options.kept[1]).floats == [Float(16) / 36]) }
   }
 
   @Test func changedWeightsAreSeenByTheNextRun() throws {

@@ -34,7 +34,7 @@ struct RandomCase: CustomTestStringConvertible, Sendable {
     var draw = Draw(seed: seed, stream: 2)
     let image = try Input(shape: [size, size, 3])
     let isNested = draw.chance(0.7)
-    var builder = NetworkBuilder(draw: draw)
+    var builder = NetworkBuilder(draw: draw, zeros: Draw(seed: seed, stream: 3))
     let start = try isNested ? Input(shape: [size, size, 3]) : image
     var x = try builder.stem(start)
     for _ in 0..<builder.draw.from(2...5) { x = try builder.block(x) }
@@ -89,6 +89,14 @@ struct Draw {
 /// Writes networks of what the passes look for, and of what stands in their way.
 struct NetworkBuilder {
   var draw: Draw
+  /// Of the zeros around images.
+  var zeros: Draw
+
+  /// With zeros that become a convolution's padding, or do not where its window is no larger than they are.
+  private mutating func padded(_ x: SymbolicTensor) throws -> SymbolicTensor {
+    guard zeros.chance(0.3) else { return x }
+    return try ZeroPadding2D(padding: ((zeros.from(0...1), zeros.from(0...1)), (zeros.from(0...1), zeros.from(0...2))))(x)
+  }
 
   private mutating func activation(_ x: SymbolicTensor) throws -> SymbolicTensor {
     switch draw.from(0...5) {
@@ -109,7 +117,7 @@ struct NetworkBuilder {
     let made = Conv2D(
       filters: draw.pick([8, 16, 32]), kernelSize: 3, padding: draw.pick([.same, .valid]), activation: draw.pick([.linear, .relu]),
       useBias: draw.chance(0.5))
-    return try activation(normalized(made(x)))
+    return try activation(normalized(made(padded(x))))
   }
 
   mutating func block(_ x: SymbolicTensor, depth: Int = 0) throws -> SymbolicTensor {
@@ -120,7 +128,7 @@ struct NetworkBuilder {
       let made = Conv2D(
         filters: draw.pick([8, 16, 24]), kernelSize: draw.pick([1, 3]), strides: stride, padding: .same,
         activation: draw.pick([.linear, .relu, .tanh]), useBias: draw.chance(0.5))
-      return try activation(normalized(made(x)))
+      return try activation(normalized(made(padded(x))))
     case 1, 2:
       let made = SeparableConv2D(
         filters: draw.pick([8, 24, 32]), kernelSize: (3, 3), padding: .same, depthMultiplier: draw.pick([1, 1, 1, 2]),
@@ -131,7 +139,7 @@ struct NetworkBuilder {
       let made = DepthwiseConv2D(
         kernelSize: (3, 3), strides: (stride, stride), padding: .same, depthMultiplier: channels < 20 ? draw.pick([1, 1, 2]) : 1,
         useBias: draw.chance(0.5))
-      return try activation(normalized(made(x)))
+      return try activation(normalized(made(padded(x))))
     case 4:
       guard size > 6 else { return try activation(normalized(x)) }
       return try draw.chance(0.5) ? MaxPooling2D()(x) : AveragePooling2D(poolSize: (2, 2), padding: .same)(x)

@@ -1,12 +1,11 @@
 /* Largest errors of a backend plugin's elementary functions, in units in the last place, on every fifth float against the double precision libm.
  *
- *   cc -O2 -I../../include -o accuracy accuracy.c -lpthread -ldl -lm
+ *   cc -O2 -o accuracy accuracy.c -lpthread -ldl -lm
  *   ./accuracy path/to/libxfer-simd-avx2.so [step]
  *
  * Of the last three, results and references below 2e-36 count as the same: they give 0 for what is or would be made of denormals.
  */
 #include "mini_host.h"
-#include <dlfcn.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -42,11 +41,8 @@ int main(int argc, char **argv) {
   uint64_t step = argc > 2 ? strtoull(argv[2], NULL, 0) : 5;
   if (step < 1) step = 1;
   pool_resize(1);
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fprintf(stderr, "%s\n", dlerror()), 1;
-  xfer_plugin_entry_fn entry = (xfer_plugin_entry_fn)dlsym(library, "xfer_plugin_entry");
-  const xfer_plugin *plugin = entry ? entry(&mini_host) : NULL;
-  if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host)) return fprintf(stderr, "no backend for this machine\n"), 1;
+  const xfer_plugin *plugin = load_backend(argv[1]);
+  if (!plugin) return 1;
   const xfer_backend *backend = plugin->table;
   static float x[BLOCK], y[BLOCK];
   xfer_tensor_desc desc = {XFER_F32, 1, {BLOCK, 1, 1, 1, 1, 1, 1, 1}};

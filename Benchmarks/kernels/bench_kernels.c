@@ -10,7 +10,6 @@
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
 #endif
-#include <dlfcn.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -280,11 +279,8 @@ int main(int argc, char **argv) {
   if (argc > 4 && !strcmp(argv[4], "bf16")) precision = XFER_PRECISION_BFLOAT16;
   if (threads < 1 || threads > POOL_MAX) threads = 1;
   pool_resize(threads);
-  void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
-  if (!library) return fprintf(stderr, "%s\n", dlerror()), 1;
-  xfer_plugin_entry_fn entry = (xfer_plugin_entry_fn)dlsym(library, "xfer_plugin_entry");
-  const xfer_plugin *plugin = entry ? entry(&mini_host) : NULL;
-  if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host)) return fprintf(stderr, "no backend for this machine\n"), 1;
+  const xfer_plugin *plugin = load_backend(argv[1]);
+  if (!plugin) return 1;
   backend = plugin->table;
   peak_now = peak(precision == XFER_PRECISION_BFLOAT16 && strstr(plugin->version, "amx") && has_tiles());
   printf("%s %s, %d thread(s), %s peak %.1f GFLOP/s\n", plugin->name, plugin->version, threads,

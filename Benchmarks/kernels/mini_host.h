@@ -2,6 +2,7 @@
 #ifndef MINI_HOST_H
 #define MINI_HOST_H
 #include "../../include/xfer_plugin.h"
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -88,4 +89,15 @@ static xfer_host mini_host = {
   .max_isa = XFER_ISA_AMX_BF16, .thread_count = host_threads, .parallel_for = host_parallel,
   .alloc = host_alloc, .free = host_free, .log = host_log, .set_error = host_error,
 };
+
+/* The backend plugin at a path; NULL, with a line on stderr, where there is none or it cannot run here. */
+static const xfer_plugin *load_backend(const char *path) {
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library) return fprintf(stderr, "%s\n", dlerror()), NULL;
+  xfer_plugin_entry_fn entry = (xfer_plugin_entry_fn)dlsym(library, "xfer_plugin_entry");
+  const xfer_plugin *plugin = entry ? entry(&mini_host) : NULL;
+  if (!plugin || plugin->kind != XFER_PLUGIN_BACKEND || !plugin->score(&mini_host))
+    return fprintf(stderr, "no backend for this machine\n"), NULL;
+  return plugin;
+}
 #endif
